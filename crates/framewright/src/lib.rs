@@ -1,0 +1,1 @@
+//! The program: its jobs and its command line.

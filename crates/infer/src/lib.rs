@@ -1,0 +1,1 @@
+//! Upscaling networks and the engines that run them.

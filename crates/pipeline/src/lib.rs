@@ -1,0 +1,1 @@
+//! Stages on named threads joined by bounded queues.
