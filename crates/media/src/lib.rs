@@ -1,5 +1,43 @@
-//! Probe, decode, colour, encode and mux through the FFmpeg libraries.
+//! Probe, decode, colour, encode and mux through the FFmpeg libraries, in-process.
+//!
+//! ```text
+//! Decoder::open ─▶ Clip (what the file holds)
+//! Decoder::next ─▶ Unit { packets, frame } ─▶ Normaliser ─▶ rgb_from_frame ─▶ PlanarRgb
+//!                     │                                                          │ network
+//!                     │             Frame ◀─ frame_from_rgb ◀─ PlanarRgb ◀───────┘
+//!                     └▶ Muxer ◀─ Encoder ◀─┘
+//! ```
+//! Nothing here knows of pipelines or networks. Timestamps pass through unchanged, in the time base of the input stream.
 
-pub mod rgb;
+pub mod colour;
 
+mod av;
+mod clip;
+mod container;
+mod convert;
+mod decode;
+mod demux;
+mod encode;
+mod error;
+mod frame;
+mod mux;
+mod packet;
+mod pixel_format;
+mod rgb;
+mod side_data;
+mod tags;
+
+pub use av::{AvError, Rational, ffmpeg_version, set_log_warnings};
+pub use clip::{Clip, FrameCount, Stream, StreamKind, Video};
+pub use container::Container;
+pub use convert::{Normaliser, check_colour, frame_from_rgb, rgb_from_frame};
+pub use decode::{Decoder, Health, Unit};
+pub use demux::Interrupt;
+pub use encode::{EncodeSettings, Encoder, codec_of_encoder, pixel_formats};
+pub use error::Error;
+pub use frame::Frame;
+pub use mux::Muxer;
+pub use packet::Packet;
+pub use pixel_format::PixelFormat;
 pub use rgb::PlanarRgb;
+pub use tags::ColourTags;

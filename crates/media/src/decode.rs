@@ -1,0 +1,474 @@
+//! Reading a clip once, from its first packet to its last: frames decoded, everything else handed through.
+//!
+//! ```text
+//! file ─▶ packets ─┬─ video ─▶ decoder ─▶ frame ─┐
+//!                  └─ the rest ──────────────────┴─▶ Unit { packets, frame }, in file order
+//! ```
+//! Invariant: every frame the decoder holds is drained at the end of the file, with its own timestamp.
+#![expect(unsafe_code, reason = "owns an AVCodecContext")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::ptr;
+
+use ffmpeg_sys_the_third as ffi;
+
+use crate::Error;
+use crate::av::{AvError, Rational, check, text};
+use crate::clip::{Clip, FrameCount, Stream, StreamKind, Video};
+use crate::demux::{Demuxer, Interrupt};
+use crate::frame::Frame;
+use crate::packet::Packet;
+use crate::side_data;
+use crate::tags::ColourTags;
+
+/// A step through the file: the packets to copy that stand before a frame, and the frame.
+pub struct Unit {
+    /// Packets of the other streams, in file order.
+    pub packets: Vec<Packet>,
+    /// The next frame in presentation order; `None` behind the last one, or when many packets came without a frame.
+    pub frame: Option<Frame>,
+}
+
+impl Unit {
+    /// Bytes of the packets.
+    pub fn packet_bytes(&self) -> usize {
+        self.packets.iter().map(Packet::size_bytes).sum()
+    }
+}
+
+/// What was found wrong while reading; complete once [`Decoder::next`] has returned `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Frames the decoder marked as damaged, delivered all the same.
+    pub corrupt_frames: u64,
+    /// Video packets the decoder refused; their frames are missing.
+    pub refused_packets: u64,
+    /// Frames whose timestamp was missing or did not increase, and was moved behind the one before.
+    pub repaired_timestamps: u64,
+    /// The file ends before its own table of contents or duration says so.
+    pub truncated: Option<String>,
+}
+
+/// Packets without a frame are handed on when they reach this size, so that memory stays bounded in files that store
+/// streams one behind the other.
+const MAX_PENDING_BYTES: usize = 4 << 20;
+
+/// Reads one clip. See the module for the flow.
+pub struct Decoder {
+    demuxer: Demuxer,
+    context: *mut ffi::AVCodecContext,
+    clip: Clip,
+    packets: Vec<Packet>,
+    pending_bytes: usize,
+    /// The first frame, decoded by `open` to learn what the container does not say.
+    first: Option<Frame>,
+    /// Duration of each packet still in the decoder, by timestamp.
+    durations: BTreeMap<i64, i64>,
+    last_pts: Option<i64>,
+    last_duration: i64,
+    /// End of the furthest packet of any stream, in seconds.
+    read_until_secs: f64,
+    video_packets: u64,
+    at_end: bool,
+    health: Health,
+}
+
+// SAFETY: the codec context is used by whoever owns this value, one thread at a time.
+unsafe impl Send for Decoder {}
+// SAFETY: `&Decoder` gives out `&Clip` and reads stream fields only.
+unsafe impl Sync for Decoder {}
+
+impl Decoder {
+    /// Opens `path`, chooses its video stream as players do, and decodes the first frame.
+    ///
+    /// `threads`: frame and slice threads of the decoder, 0 = one per core.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when the file cannot be read, [`Error::BadInput`] when it is not a video or no frame decodes.
+    pub fn open(path: &Path, threads: usize, interrupt: &Interrupt) -> Result<Self, Error> {
+        let demuxer = Demuxer::open(path, interrupt)?;
+        let (index, codec) = demuxer.best_video()?;
+        let context = open_codec(&demuxer, index, codec, threads)?;
+        let mut decoder = Self {
+            clip: describe(&demuxer, index),
+            demuxer,
+            context,
+            packets: Vec::new(),
+            pending_bytes: 0,
+            first: None,
+            durations: BTreeMap::new(),
+            last_pts: None,
+            last_duration: 0,
+            read_until_secs: 0.0,
+            video_packets: 0,
+            at_end: false,
+            health: Health::default(),
+        };
+        decoder.first = decoder.decode_first()?;
+        Ok(decoder)
+    }
+
+    fn decode_first(&mut self) -> Result<Option<Frame>, Error> {
+        let frame = loop {
+            match self.receive()? {
+                Received::Frame(frame) => break frame,
+                Received::NeedsPacket => self.feed()?,
+                Received::End => {
+                    let reason = "no frame of the video can be decoded".into();
+                    return Err(Error::BadInput {
+                        reason,
+                        path: self.clip.path.clone(),
+                    });
+                }
+            }
+        };
+        let video = &mut self.clip.video;
+        (video.width, video.height) = (frame.width(), frame.height());
+        video.pixel_format = frame.pixel_format();
+        video.tags = ColourTags::of(&frame);
+        Ok(Some(frame))
+    }
+
+    /// What the file holds.
+    pub fn clip(&self) -> &Clip {
+        &self.clip
+    }
+
+    /// Stops reading the packets of a stream that is not to be copied.
+    pub fn leave_out(&mut self, stream: usize) {
+        self.demuxer.discard(stream);
+        self.packets.retain(|packet| packet.stream() != stream);
+    }
+
+    /// The first frame, until [`next`](Self::next) has delivered it.
+    pub(crate) fn first(&self) -> Option<&Frame> {
+        self.first.as_ref()
+    }
+
+    pub(crate) fn demuxer(&self) -> &Demuxer {
+        &self.demuxer
+    }
+
+    /// The next frame with the packets before it; `None` after the last.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when the operating system fails; damage in the data is not an error but counted in
+    /// [`health`](Self::health).
+    pub fn next(&mut self) -> Result<Option<Unit>, Error> {
+        loop {
+            let received = match self.first.take() {
+                Some(frame) => Received::Frame(frame),
+                None => self.receive()?,
+            };
+            match received {
+                Received::Frame(frame) => return Ok(Some(self.unit(Some(frame)))),
+                Received::NeedsPacket => self.feed()?,
+                Received::End if self.packets.is_empty() => {
+                    self.check_end();
+                    return Ok(None);
+                }
+                Received::End => return Ok(Some(self.unit(None))),
+            }
+            if self.pending_bytes > MAX_PENDING_BYTES {
+                return Ok(Some(self.unit(None)));
+            }
+        }
+    }
+
+    /// What was found wrong so far.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    fn unit(&mut self, frame: Option<Frame>) -> Unit {
+        self.pending_bytes = 0;
+        Unit {
+            packets: std::mem::take(&mut self.packets),
+            frame,
+        }
+    }
+
+    fn receive(&mut self) -> Result<Received, Error> {
+        let mut frame = Frame::empty();
+        // SAFETY: the context is open, the frame empty and owned.
+        match check(unsafe { ffi::avcodec_receive_frame(self.context, frame.as_ptr()) }) {
+            Ok(_) => {
+                self.date(&mut frame);
+                self.health.corrupt_frames += u64::from(frame.is_corrupt());
+                Ok(Received::Frame(frame))
+            }
+            Err(error) if error.is_again() => Ok(Received::NeedsPacket),
+            Err(AvError::EOF) => Ok(Received::End),
+            // A frame that cannot be decoded at all; the decoder goes on with the next packet.
+            Err(AvError::INVALID_DATA) => {
+                self.health.refused_packets += 1;
+                Ok(Received::NeedsPacket)
+            }
+            Err(source) => Err(Error::Av {
+                call: "decoding",
+                source,
+            }),
+        }
+    }
+
+    /// Gives the frame its timestamp and duration. Timestamps strictly increase: containers demand it, and a film
+    /// that repeats one has no other order than that of its frames.
+    fn date(&mut self, frame: &mut Frame) {
+        let best =
+            Some(frame.raw().best_effort_timestamp).filter(|&pts| pts != ffi::AV_NOPTS_VALUE);
+        frame.duration = best
+            .and_then(|pts| self.durations.remove(&pts))
+            .filter(|&duration| duration > 0)
+            .unwrap_or_else(|| self.usual_duration());
+        // Entries of packets that gave no frame must not pile up.
+        if let Some(pts) = best {
+            self.durations = self.durations.split_off(&pts);
+        }
+        let next = self.last_pts.map(|last| last + 1);
+        let pts = match (best, next) {
+            (Some(best), Some(next)) if best < next => next,
+            (Some(best), _) => best,
+            (None, Some(next)) => next - 1 + self.last_duration.max(1),
+            (None, None) => 0,
+        };
+        self.health.repaired_timestamps += u64::from(best != Some(pts));
+        frame.set_pts(pts);
+        self.last_pts = Some(pts);
+        self.last_duration = frame.duration;
+    }
+
+    /// One frame at the average rate, in ticks; 0 where the rate is unknown.
+    fn usual_duration(&self) -> i64 {
+        let video = &self.clip.video;
+        video.frame_rate.map_or(0, |rate| {
+            (1.0 / (rate.as_f64() * video.time_base.as_f64())).round() as i64
+        })
+    }
+
+    /// Reads one packet: into the decoder if it is ours, else onto the pile; at the end of the file starts draining.
+    fn feed(&mut self) -> Result<(), Error> {
+        let Some(packet) = self.demuxer.read()? else {
+            self.at_end = true;
+            return self.send(ptr::null());
+        };
+        self.note_position(&packet);
+        if packet.stream() != self.clip.video.index {
+            self.pending_bytes += packet.size_bytes();
+            self.packets.push(packet);
+            return Ok(());
+        }
+        self.video_packets += 1;
+        let raw = packet.raw();
+        if raw.pts != ffi::AV_NOPTS_VALUE {
+            self.durations.insert(raw.pts, raw.duration);
+        }
+        self.send(packet.as_ptr())
+    }
+
+    fn send(&mut self, packet: *const ffi::AVPacket) -> Result<(), Error> {
+        // SAFETY: the context is open; the packet is null (drain) or valid through the call.
+        match check(unsafe { ffi::avcodec_send_packet(self.context, packet) }) {
+            Ok(_) | Err(AvError::EOF) => Ok(()),
+            // Any other refusal is damage in the data: the packet is lost, the film is not.
+            Err(error) if error.io_kind() != Some(std::io::ErrorKind::OutOfMemory) => {
+                self.health.refused_packets += 1;
+                Ok(())
+            }
+            Err(source) => Err(Error::Av {
+                call: "decoding",
+                source,
+            }),
+        }
+    }
+
+    fn note_position(&mut self, packet: &Packet) {
+        let raw = packet.raw();
+        let stream = self.demuxer.stream(packet.stream());
+        let start = if raw.pts == ffi::AV_NOPTS_VALUE {
+            raw.dts
+        } else {
+            raw.pts
+        };
+        if start != ffi::AV_NOPTS_VALUE {
+            let tick = f64::from(stream.time_base.num) / f64::from(stream.time_base.den);
+            let end = (start + raw.duration) as f64 * tick;
+            self.read_until_secs = self.read_until_secs.max(end);
+        }
+    }
+
+    /// Compares what was read with what the container announced. FFmpeg itself reports a cut file as a normal end.
+    fn check_end(&mut self) {
+        if !self.at_end || self.health.truncated.is_some() {
+            return;
+        }
+        let raw = self.demuxer.raw();
+        let start = if raw.start_time == ffi::AV_NOPTS_VALUE {
+            0.0
+        } else {
+            raw.start_time as f64 / 1e6
+        };
+        let announced = self.clip.duration_secs.map(|duration| start + duration);
+        let indexed = self
+            .clip
+            .video
+            .n_frames
+            .filter(|count| count.exact)
+            .map(|count| count.frames);
+        self.health.truncated = match (announced, indexed) {
+            (_, Some(frames)) if self.video_packets < frames => Some(format!(
+                "{} of {frames} video packets are there",
+                self.video_packets
+            )),
+            // A second, or one per cent: durations in headers are rounded and may count a last subtitle.
+            (Some(end), _) if self.read_until_secs < end - (0.01 * end).max(1.0) => Some(format!(
+                "it ends at {:.1} of {end:.1} seconds",
+                self.read_until_secs
+            )),
+            _ if self.demuxer.read_failed() => Some("reading failed before its end".into()),
+            _ => None,
+        };
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: frees the context this value owns.
+        unsafe { ffi::avcodec_free_context(&raw mut self.context) }
+    }
+}
+
+enum Received {
+    Frame(Frame),
+    NeedsPacket,
+    End,
+}
+
+fn open_codec(
+    demuxer: &Demuxer,
+    index: usize,
+    codec: *const ffi::AVCodec,
+    threads: usize,
+) -> Result<*mut ffi::AVCodecContext, Error> {
+    // SAFETY: `codec` is a static pointer; the context is freed on every error path below.
+    let mut context = unsafe { ffi::avcodec_alloc_context3(codec) };
+    assert!(!context.is_null(), "out of memory");
+    // SAFETY: the context was just allocated, parameters and codec match; no options dictionary.
+    let opened = unsafe {
+        check(ffi::avcodec_parameters_to_context(
+            context,
+            demuxer.parameters(index),
+        ))
+        .and_then(|_| {
+            (*context).thread_count = threads as i32;
+            (*context).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
+            (*context).pkt_timebase = demuxer.stream(index).time_base;
+            check(ffi::avcodec_open2(context, codec, ptr::null_mut()))
+        })
+    };
+    match opened {
+        Ok(_) => Ok(context),
+        Err(error) => {
+            // SAFETY: frees the context allocated above.
+            unsafe { ffi::avcodec_free_context(&raw mut context) };
+            let reason = format!("the video's decoder does not start ({error})");
+            Err(Error::BadInput {
+                reason,
+                path: demuxer.path.clone(),
+            })
+        }
+    }
+}
+
+fn describe(demuxer: &Demuxer, index: usize) -> Clip {
+    let raw = demuxer.raw();
+    // SAFETY: an open input has a format with a name.
+    let container = unsafe { text((*raw.iformat).name) }.unwrap_or_default();
+    let streams = (0..demuxer.streams().len())
+        .map(|index| describe_stream(demuxer, index))
+        .collect();
+    Clip {
+        path: demuxer.path.clone(),
+        container,
+        duration_secs: (raw.duration > 0)
+            .then(|| raw.duration as f64 / f64::from(ffi::AV_TIME_BASE)),
+        video: describe_video(demuxer, index),
+        streams,
+        n_chapters: raw.nb_chapters as usize,
+    }
+}
+
+fn describe_stream(demuxer: &Demuxer, index: usize) -> Stream {
+    let parameters = demuxer.parameters(index);
+    Stream {
+        index,
+        kind: StreamKind::of(parameters.codec_type),
+        codec: codec_name(parameters.codec_id),
+        codec_id: parameters.codec_id,
+    }
+}
+
+fn codec_name(id: ffi::AVCodecID) -> String {
+    // SAFETY: returns a static string for any number.
+    unsafe { text(ffi::avcodec_get_name(id)) }.unwrap_or_default()
+}
+
+fn describe_video(demuxer: &Demuxer, index: usize) -> Video {
+    let (stream, parameters) = (demuxer.stream(index), demuxer.parameters(index));
+    let time_base = Rational {
+        num: stream.time_base.num,
+        den: stream.time_base.den,
+    };
+    let frame_rate =
+        Rational::known(stream.avg_frame_rate).or_else(|| Rational::known(stream.r_frame_rate));
+    let side_data = side_data::of_stream(stream);
+    Video {
+        index,
+        codec: codec_name(parameters.codec_id),
+        width: parameters.width as usize,
+        height: parameters.height as usize,
+        pixel_format: crate::PixelFormat(ffi::AVPixelFormat(parameters.format)),
+        tags: ColourTags {
+            space: parameters.color_space,
+            primaries: parameters.color_primaries,
+            transfer: parameters.color_trc,
+            range: parameters.color_range,
+            location: parameters.chroma_location,
+        },
+        time_base,
+        frame_rate,
+        n_frames: count_frames(demuxer, stream, frame_rate),
+        sample_aspect_ratio: Rational::known(stream.sample_aspect_ratio)
+            .or_else(|| Rational::known(parameters.sample_aspect_ratio)),
+        rotation: side_data::rotation(&side_data),
+        interlaced: !matches!(
+            parameters.field_order,
+            ffi::AVFieldOrder::UNKNOWN | ffi::AVFieldOrder::PROGRESSIVE
+        ),
+        dolby_vision: side_data::has_dolby_vision(stream),
+    }
+}
+
+fn count_frames(
+    demuxer: &Demuxer,
+    stream: &ffi::AVStream,
+    rate: Option<Rational>,
+) -> Option<FrameCount> {
+    if stream.nb_frames > 0 {
+        return Some(FrameCount {
+            frames: stream.nb_frames as u64,
+            exact: true,
+        });
+    }
+    let secs = if stream.duration > 0 {
+        stream.duration as f64 * f64::from(stream.time_base.num) / f64::from(stream.time_base.den)
+    } else if demuxer.raw().duration > 0 {
+        demuxer.raw().duration as f64 / f64::from(ffi::AV_TIME_BASE)
+    } else {
+        return None;
+    };
+    rate.map(|rate| FrameCount {
+        frames: (secs * rate.as_f64()).round() as u64,
+        exact: false,
+    })
+}

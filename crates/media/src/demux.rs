@@ -1,0 +1,226 @@
+//! Opening a file and reading its packets, with what the container says about its streams.
+//!
+//! Only files are read (`protocol_whitelist`), and only by demuxers that do not open other files: an HLS playlist or an
+//! ffconcat script named `.mp4` would otherwise read whatever it names (`format_whitelist`).
+#![expect(unsafe_code, reason = "owns an input AVFormatContext")]
+
+use std::ffi::{c_int, c_void};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::ptr;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ffmpeg_sys_the_third as ffi;
+
+use crate::Error;
+use crate::av::{self, AvError, Dict, check};
+use crate::packet::Packet;
+
+/// Demuxers of single, self-contained files. One name of an alias list is enough: `mov` admits MP4 and M4A.
+const FORMATS: &str = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,apng,ivf,mxf,nut,wtv,rm,yuv4mpegpipe,dv,\
+                       h264,hevc,m4v,av1,obu,vc1,swf,3dostr,amv,bink,smk,roq,nsv,pmp,dxa,gxf,lxf,wav,mp3,flac,aac,ac3";
+
+/// Makes reads of a [`Demuxer`] fail at once when set; for stopping a run whose reader waits on a slow disk or a pipe.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Ends every read that is going on or comes later.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+extern "C" fn interrupted(flag: *mut c_void) -> c_int {
+    // SAFETY: `flag` points into the Arc that the Demuxer owning the context keeps alive.
+    c_int::from(unsafe { &*flag.cast::<AtomicBool>() }.load(Ordering::Relaxed))
+}
+
+/// An open input file.
+pub(crate) struct Demuxer {
+    context: *mut ffi::AVFormatContext,
+    pub(crate) path: PathBuf,
+    /// Kept alive for the context's callback.
+    interrupt: Interrupt,
+}
+
+// SAFETY: the context is used by whoever owns this value, one thread at a time.
+unsafe impl Send for Demuxer {}
+// SAFETY: `&Demuxer` only reads fields of streams, which change under `&mut` alone.
+unsafe impl Sync for Demuxer {}
+
+impl Demuxer {
+    /// Opens `path` and looks into its streams.
+    pub(crate) fn open(path: &Path, interrupt: &Interrupt) -> Result<Self, Error> {
+        readable(path)?;
+        // SAFETY: plain allocation; handed to avformat_open_input below, which frees it on failure.
+        let mut context = unsafe { ffi::avformat_alloc_context() };
+        assert!(!context.is_null(), "out of memory");
+        let flag = Arc::as_ptr(&interrupt.0).cast_mut().cast::<c_void>();
+        // SAFETY: the context was just allocated; the Arc is kept in `Self` for as long as the context lives.
+        unsafe {
+            (*context).interrupt_callback = ffi::AVIOInterruptCB {
+                callback: Some(interrupted),
+                opaque: flag,
+            }
+        };
+        let mut options = Dict::new();
+        options.set("protocol_whitelist", "file");
+        options.set("format_whitelist", FORMATS);
+        let url = av::file_url(path);
+        // SAFETY: all pointers live through the call; on failure the context is freed and nulled by FFmpeg.
+        let opened = check(unsafe {
+            ffi::avformat_open_input(
+                &raw mut context,
+                url.as_ptr(),
+                ptr::null_mut(),
+                &raw mut options.0,
+            )
+        });
+        let bad = |reason: String| Error::BadInput {
+            reason,
+            path: path.to_path_buf(),
+        };
+        match opened {
+            Ok(_) => {}
+            Err(AvError::EXIT) => return Err(Error::Interrupted),
+            // EINVAL: the content is of a format that is not on the list (or of none).
+            Err(error) if error.io_kind() == Some(io::ErrorKind::InvalidInput) => {
+                return Err(bad(
+                    "not a video file of a known kind (playlists are not followed)".into(),
+                ));
+            }
+            Err(error) => return Err(bad(format!("not a readable video file ({error})"))),
+        }
+        let demuxer = Self {
+            context,
+            path: path.to_path_buf(),
+            interrupt: interrupt.clone(),
+        };
+        // SAFETY: the context is open.
+        check(unsafe { ffi::avformat_find_stream_info(context, ptr::null_mut()) })
+            .map_err(|error| bad(format!("no usable streams ({error})")))?;
+        Ok(demuxer)
+    }
+
+    pub(crate) fn raw(&self) -> &ffi::AVFormatContext {
+        // SAFETY: valid until drop.
+        unsafe { &*self.context }
+    }
+
+    /// The streams in file order.
+    pub(crate) fn streams(&self) -> &[*mut ffi::AVStream] {
+        let raw = self.raw();
+        if raw.nb_streams == 0 {
+            return &[];
+        }
+        // SAFETY: FFmpeg keeps `nb_streams` valid pointers there.
+        unsafe { slice::from_raw_parts(raw.streams, raw.nb_streams as usize) }
+    }
+
+    pub(crate) fn stream(&self, index: usize) -> &ffi::AVStream {
+        // SAFETY: every entry is a valid stream for as long as the context lives.
+        unsafe { &*self.streams()[index] }
+    }
+
+    pub(crate) fn parameters(&self, index: usize) -> &ffi::AVCodecParameters {
+        // SAFETY: every stream has codec parameters.
+        unsafe { &*self.stream(index).codecpar }
+    }
+
+    /// The video stream a player would show, and its decoder.
+    pub(crate) fn best_video(&self) -> Result<(usize, *const ffi::AVCodec), Error> {
+        let mut decoder = ptr::null();
+        // SAFETY: the context is open; `decoder` receives a static pointer.
+        let found = unsafe {
+            ffi::av_find_best_stream(
+                self.context,
+                ffi::AVMediaType::VIDEO,
+                -1,
+                -1,
+                &raw mut decoder,
+                0,
+            )
+        };
+        let bad = |reason: &str| Error::BadInput {
+            reason: reason.into(),
+            path: self.path.clone(),
+        };
+        match check(found) {
+            // A cover picture in an audio file is not a video.
+            Ok(index)
+                if self.stream(index as usize).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC
+                    != 0 =>
+            {
+                Err(bad("the file has no video stream, only a cover picture"))
+            }
+            Ok(index) => Ok((index as usize, decoder)),
+            Err(AvError(ffi::AVERROR_DECODER_NOT_FOUND)) => {
+                Err(bad("this FFmpeg has no decoder for the video"))
+            }
+            Err(_) => Err(bad("the file has no video stream")),
+        }
+    }
+
+    /// Leaves out the packets of a stream from now on.
+    pub(crate) fn discard(&mut self, index: usize) {
+        // SAFETY: a valid stream; the field is there for callers to set.
+        unsafe { (*self.streams()[index]).discard = ffi::AVDiscard::ALL }
+    }
+
+    /// The next packet of any stream; `None` at the end of the file.
+    pub(crate) fn read(&mut self) -> Result<Option<Packet>, Error> {
+        let packet = Packet::new();
+        // SAFETY: the context is open, the packet empty and owned.
+        match check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) }) {
+            Ok(_) => Ok(Some(packet)),
+            Err(AvError::EXIT) => Err(Error::Interrupted),
+            Err(AvError::EOF | AvError::INVALID_DATA) => Ok(None),
+            Err(source) => Err(Error::Read {
+                source,
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Whether the byte stream ended with an error rather than at its end.
+    pub(crate) fn read_failed(&self) -> bool {
+        // SAFETY: the I/O context is null (no file behind the format) or valid.
+        unsafe { self.raw().pb.as_ref() }
+            .is_some_and(|pb| pb.error < 0 && pb.error != AvError::EOF.0)
+    }
+}
+
+impl Drop for Demuxer {
+    fn drop(&mut self) {
+        // SAFETY: closes and frees the context this value owns; `interrupt` is dropped after it.
+        unsafe { ffi::avformat_close_input(&raw mut self.context) }
+        let _ = &self.interrupt;
+    }
+}
+
+/// Says in the operating system's words why a path cannot be read, before FFmpeg turns it into "invalid data".
+fn readable(path: &Path) -> Result<(), Error> {
+    let open_error = |source| Error::Open {
+        source,
+        path: path.to_path_buf(),
+    };
+    let metadata = path.metadata().map_err(open_error)?;
+    if metadata.is_dir() {
+        return Err(open_error(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "it is a folder, not a video file",
+        )));
+    }
+    File::open(path).map_err(open_error)?;
+    if metadata.len() == 0 && metadata.is_file() {
+        return Err(Error::BadInput {
+            reason: "the file is empty".into(),
+            path: path.to_path_buf(),
+        });
+    }
+    Ok(())
+}

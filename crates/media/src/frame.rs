@@ -1,0 +1,227 @@
+//! Decoded pictures: reference-counted `AVFrame`s with their timestamp.
+#![expect(unsafe_code, reason = "owns an AVFrame and reads its planes")]
+
+use std::slice;
+
+use ffmpeg_sys_the_third as ffi;
+
+use crate::Error;
+use crate::av::check;
+use crate::pixel_format::PixelFormat;
+
+/// A picture in the decoder's or encoder's layout.
+///
+/// The pixels are reference counted: [`share`](Self::share) is cheap, and a frame with shared pixels is read only.
+/// Timestamps are in the time base of the stream the frame came from.
+pub struct Frame {
+    frame: *mut ffi::AVFrame,
+    /// How long it is shown, in the stream's time base; 0 = unknown.
+    pub duration: i64,
+}
+
+// SAFETY: the AVFrame struct is owned by this value alone; the pixel buffers behind it are shared by atomic reference
+// counts and written only while there is a single reference (`planes_mut` checks it).
+unsafe impl Send for Frame {}
+// SAFETY: `&Frame` only reads.
+unsafe impl Sync for Frame {}
+
+impl Frame {
+    pub(crate) fn empty() -> Self {
+        // SAFETY: plain allocation.
+        let frame = unsafe { ffi::av_frame_alloc() };
+        assert!(!frame.is_null(), "out of memory");
+        Self { frame, duration: 0 }
+    }
+
+    /// A frame with uninitialised pixels.
+    ///
+    /// # Errors
+    /// When FFmpeg refuses the size or has no memory.
+    pub fn alloc(format: PixelFormat, width: u32, height: u32) -> Result<Self, Error> {
+        let mut frame = Self::empty();
+        let raw = frame.raw_mut();
+        raw.format = format.0.0;
+        raw.width = width as i32;
+        raw.height = height as i32;
+        // SAFETY: format and size are set; FFmpeg allocates aligned planes and owns them by reference count.
+        check(unsafe { ffi::av_frame_get_buffer(frame.frame, 0) })
+            .map_err(Error::av("allocating a frame"))?;
+        Ok(frame)
+    }
+
+    /// Another frame over the same pixels, with its own timestamp.
+    pub fn share(&self) -> Self {
+        // SAFETY: clones the struct and takes a reference to each buffer.
+        let frame = unsafe { ffi::av_frame_clone(self.frame) };
+        assert!(!frame.is_null(), "out of memory");
+        Self {
+            frame,
+            duration: self.duration,
+        }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut ffi::AVFrame {
+        self.frame
+    }
+
+    pub(crate) fn raw(&self) -> &ffi::AVFrame {
+        // SAFETY: never null, owned by `self`.
+        unsafe { &*self.frame }
+    }
+
+    pub(crate) fn raw_mut(&mut self) -> &mut ffi::AVFrame {
+        // SAFETY: never null, owned by `self` alone.
+        unsafe { &mut *self.frame }
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.raw().width as usize
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.raw().height as usize
+    }
+
+    /// Layout of the samples.
+    pub fn pixel_format(&self) -> PixelFormat {
+        PixelFormat(ffi::AVPixelFormat(self.raw().format))
+    }
+
+    /// Presentation timestamp in the stream's time base; `None` = the file gives none.
+    pub fn pts(&self) -> Option<i64> {
+        (self.raw().pts != ffi::AV_NOPTS_VALUE).then_some(self.raw().pts)
+    }
+
+    /// Sets the presentation timestamp.
+    pub fn set_pts(&mut self, pts: i64) {
+        self.raw_mut().pts = pts;
+    }
+
+    /// Whether the decoder marked it as damaged: missing data or concealed errors.
+    pub fn is_corrupt(&self) -> bool {
+        self.raw().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || self.raw().decode_error_flags != 0
+    }
+
+    /// Bytes of all pixel planes, padding included.
+    pub fn size_bytes(&self) -> usize {
+        (0..3)
+            .map(|plane| self.stride(plane) * self.rows(plane))
+            .sum()
+    }
+
+    /// Distance between rows of a plane, in bytes; 0 for a plane that is not there.
+    pub fn stride(&self, plane: usize) -> usize {
+        // Negative strides (bottom-up pictures) are turned by `Converter` before anyone reads planes.
+        self.raw().linesize[plane].unsigned_abs() as usize
+    }
+
+    /// Rows of a plane; 0 for a plane that is not there.
+    pub fn rows(&self, plane: usize) -> usize {
+        let shift = if plane == 0 || self.pixel_format().is_rgb() {
+            0
+        } else {
+            self.pixel_format().chroma_shift().1
+        };
+        if self.raw().data[plane].is_null() {
+            0
+        } else {
+            self.height().div_ceil(1 << shift)
+        }
+    }
+
+    /// Whether rows run downwards in memory in every plane.
+    pub(crate) fn is_top_down(&self) -> bool {
+        self.raw().linesize[..3].iter().all(|&stride| stride >= 0)
+    }
+
+    /// The bytes of the first three planes, each `rows × stride`; empty where there is none.
+    pub fn planes(&self) -> [&[u8]; 3] {
+        assert!(self.is_top_down(), "bottom-up frames are converted first");
+        [0, 1, 2].map(|plane| {
+            let (pointer, size) = (
+                self.raw().data[plane],
+                self.stride(plane) * self.rows(plane),
+            );
+            // SAFETY: FFmpeg guarantees `linesize × rows` readable bytes behind a plane's pointer, the buffer lives as
+            // long as this reference, and nobody writes to a shared buffer. A cropped frame starts inside its buffer,
+            // so its last row may be shorter than the stride: `last_row` accounts for it.
+            if size == 0 {
+                &[][..]
+            } else {
+                unsafe { slice::from_raw_parts(pointer, self.readable(plane, size)) }
+            }
+        })
+    }
+
+    /// `size`, or less where the buffer behind a cropped plane ends earlier.
+    fn readable(&self, plane: usize, size: usize) -> usize {
+        let start = self.raw().data[plane] as usize;
+        let holder = self.raw().buf.iter().map_while(|buf| {
+            // SAFETY: a non-null entry is a valid buffer reference owned by the frame.
+            unsafe { buf.as_ref() }
+        });
+        holder
+            .map(|buf| (buf.data as usize, buf.size as usize))
+            .find(|&(data, len)| (data..data + len).contains(&start))
+            .map_or(size, |(data, len)| size.min(data + len - start))
+    }
+
+    /// The bytes of the first three planes, to write.
+    ///
+    /// # Panics
+    /// When the pixels are shared with another frame.
+    pub fn planes_mut(&mut self) -> [&mut [u8]; 3] {
+        // SAFETY: reads the reference counts.
+        assert!(
+            unsafe { ffi::av_frame_is_writable(self.frame) } == 1,
+            "only an unshared frame is written to"
+        );
+        [0, 1, 2].map(|plane| {
+            let (pointer, size) = (
+                self.raw().data[plane],
+                self.stride(plane) * self.rows(plane),
+            );
+            // SAFETY: as in `planes`; there is one reference only, `&mut self` makes it exclusive, and the planes of a
+            // frame do not overlap.
+            if size == 0 {
+                &mut [][..]
+            } else {
+                unsafe { slice::from_raw_parts_mut(pointer, size) }
+            }
+        })
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        // SAFETY: frees the struct and gives back its references.
+        unsafe { ffi::av_frame_free(&raw mut self.frame) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_frame_has_the_same_pixels_and_its_own_timestamp() {
+        let mut frame = Frame::alloc(PixelFormat::from_name("yuv420p").unwrap(), 5, 3).unwrap();
+        frame.planes_mut()[0].fill(7);
+        frame.set_pts(1);
+        let mut other = frame.share();
+        other.set_pts(2);
+        assert_eq!((frame.pts(), other.pts()), (Some(1), Some(2)));
+        assert_eq!(frame.planes()[0].as_ptr(), other.planes()[0].as_ptr());
+        assert_eq!(frame.rows(1), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "unshared")]
+    fn shared_pixels_are_not_written() {
+        let mut frame = Frame::alloc(PixelFormat::from_name("gray").unwrap(), 4, 4).unwrap();
+        let _other = frame.share();
+        frame.planes_mut();
+    }
+}

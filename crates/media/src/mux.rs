@@ -1,0 +1,415 @@
+//! Writing the output file: the new video beside copies of every other stream.
+//!
+//! Copied are packets bit for bit, chapters, attachments, tags and dispositions; the streams keep their order.
+#![expect(unsafe_code, reason = "owns an output AVFormatContext")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use ffmpeg_sys_the_third as ffi;
+
+use crate::Error;
+use crate::av::{AvError, Dict, check, cstr, entries, file_url};
+use crate::container::Container;
+use crate::decode::Decoder;
+use crate::encode::Encoder;
+use crate::packet::Packet;
+use crate::side_data;
+
+/// Tags that describe the old file rather than its content; muxers write their own.
+const NOT_COPIED: [&str; 5] = [
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "DURATION",
+];
+
+/// An output file being written.
+pub struct Muxer {
+    context: *mut ffi::AVFormatContext,
+    path: PathBuf,
+    tracks: Vec<Track>,
+    /// Position in `tracks` by input stream.
+    by_input: BTreeMap<usize, usize>,
+    video: usize,
+    /// Durations of frames inside the encoder, by timestamp in the input's time base.
+    durations: BTreeMap<i64, i64>,
+    /// Timestamps of copied packets that did not increase and were moved behind the one before.
+    repaired_timestamps: u64,
+}
+
+struct Track {
+    /// Time base of the packets that come in.
+    time_base: ffi::AVRational,
+    last_dts: Option<i64>,
+}
+
+// SAFETY: the context is used by whoever owns this value, one thread at a time.
+unsafe impl Send for Muxer {}
+
+impl Muxer {
+    /// Creates `path` and writes the headers: the video from `encoder`, all other streams of `input` but `left_out`.
+    ///
+    /// # Errors
+    /// [`Error::Create`] when the file cannot be made, [`Error::ContainerRefuses`] these streams.
+    pub fn create(
+        path: &Path,
+        container: Container,
+        input: &Decoder,
+        left_out: &[usize],
+        encoder: &Encoder,
+    ) -> Result<Self, Error> {
+        let mut context = ptr::null_mut();
+        let url = file_url(path);
+        // SAFETY: the format is static, the string lives through the call.
+        check(unsafe {
+            ffi::avformat_alloc_output_context2(
+                &raw mut context,
+                container.0,
+                ptr::null(),
+                url.as_ptr(),
+            )
+        })
+        .map_err(Error::av("creating the output"))?;
+        let mut muxer = Self {
+            context,
+            path: path.to_path_buf(),
+            tracks: Vec::new(),
+            by_input: BTreeMap::new(),
+            video: 0,
+            durations: BTreeMap::new(),
+            repaired_timestamps: 0,
+        };
+        // SAFETY: just allocated. Containers mark some combinations (FLAC in MP4) as experimental that all players know.
+        unsafe { (*context).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL };
+        for index in (0..input.clip().streams.len()).filter(|index| !left_out.contains(index)) {
+            muxer.by_input.insert(index, muxer.tracks.len());
+            if index == input.clip().video.index {
+                muxer.video = muxer.tracks.len();
+                muxer.add_video(input, encoder)?;
+            } else {
+                muxer.add_copy(input, index)?;
+            }
+        }
+        muxer.copy_chapters(input);
+        muxer.copy_file_tags(input);
+        muxer.write_header(container)?;
+        Ok(muxer)
+    }
+
+    fn raw(&self) -> &ffi::AVFormatContext {
+        // SAFETY: valid until drop.
+        unsafe { &*self.context }
+    }
+
+    fn stream(&self, track: usize) -> &ffi::AVStream {
+        // SAFETY: tracks are made by `new_stream`, which adds a stream for each.
+        unsafe { &**self.raw().streams.add(track) }
+    }
+
+    fn new_stream(&mut self, time_base: ffi::AVRational) -> &mut ffi::AVStream {
+        // SAFETY: the context is valid; the stream belongs to it.
+        let stream = unsafe { ffi::avformat_new_stream(self.context, ptr::null()).as_mut() }
+            .expect("out of memory");
+        self.tracks.push(Track {
+            time_base,
+            last_dts: None,
+        });
+        stream.time_base = time_base;
+        stream
+    }
+
+    fn add_video(&mut self, input: &Decoder, encoder: &Encoder) -> Result<(), Error> {
+        let source = input.demuxer().stream(input.clip().video.index);
+        let stream = self.new_stream(encoder.raw().time_base);
+        // SAFETY: both are valid; FFmpeg copies the encoder's parameters and extradata.
+        check(unsafe { ffi::avcodec_parameters_from_context(stream.codecpar, encoder.raw()) })
+            .map_err(Error::av("describing the video"))?;
+        stream.sample_aspect_ratio = encoder.raw().sample_aspect_ratio;
+        stream.disposition = source.disposition;
+        if is_constant_rate(source) {
+            stream.avg_frame_rate = source.avg_frame_rate;
+        }
+        if let Some(first) = input.first() {
+            for entry in side_data::of_picture(source, first) {
+                side_data::add_to_stream(stream, &entry);
+            }
+        }
+        // Statistics of the old encode would be lies on the new one.
+        let stale = |key: &str| {
+            let key = key.to_uppercase();
+            ["BPS", "NUMBER_OF_", "_STATISTICS_", "ENCODER", "SOURCE_ID"]
+                .iter()
+                .any(|tag| key.starts_with(tag))
+        };
+        // SAFETY: the source's dictionary is valid while `input` lives.
+        unsafe { copy_tags(source.metadata, &mut stream.metadata, |key| !stale(key)) };
+        Ok(())
+    }
+
+    fn add_copy(&mut self, input: &Decoder, index: usize) -> Result<(), Error> {
+        let source = input.demuxer().stream(index);
+        let stream = self.new_stream(source.time_base);
+        // SAFETY: both are valid. The tag is the old container's name for the codec; zero lets the new one choose.
+        check(unsafe {
+            let copied = ffi::avcodec_parameters_copy(stream.codecpar, source.codecpar);
+            (*stream.codecpar).codec_tag = 0;
+            copied
+        })
+        .map_err(Error::av("describing a copied stream"))?;
+        stream.sample_aspect_ratio = source.sample_aspect_ratio;
+        stream.avg_frame_rate = source.avg_frame_rate;
+        stream.r_frame_rate = source.r_frame_rate;
+        stream.disposition = source.disposition;
+        if cfg!(not(ffmpeg_6_1)) {
+            for entry in side_data::of_stream(source) {
+                side_data::add_to_stream(stream, &entry);
+            }
+        }
+        // SAFETY: the source's dictionary is valid while `input` lives.
+        unsafe { copy_tags(source.metadata, &mut stream.metadata, |_| true) };
+        Ok(())
+    }
+
+    fn copy_chapters(&mut self, input: &Decoder) {
+        let source = input.demuxer().raw();
+        for index in 0..source.nb_chapters as usize {
+            // SAFETY: `nb_chapters` valid chapters stand there. The copy is allocated by FFmpeg's allocator, and the
+            // array grows by FFmpeg's own function, because avformat_free_context frees both.
+            unsafe {
+                let from = &**source.chapters.add(index);
+                let chapter = ffi::av_mallocz(size_of::<ffi::AVChapter>()).cast::<ffi::AVChapter>();
+                let context = &mut *self.context;
+                let mut count = context.nb_chapters as i32;
+                let array = (&raw mut context.chapters).cast();
+                assert!(!chapter.is_null(), "out of memory");
+                assert!(
+                    ffi::av_dynarray_add_nofree(array, &raw mut count, chapter.cast()) >= 0,
+                    "out of memory"
+                );
+                context.nb_chapters = count as u32;
+                (*chapter).id = from.id;
+                (*chapter).time_base = from.time_base;
+                (*chapter).start = from.start;
+                (*chapter).end = from.end;
+                copy_tags(from.metadata, &mut (*chapter).metadata, |_| true);
+            }
+        }
+    }
+
+    fn copy_file_tags(&mut self, input: &Decoder) {
+        // SAFETY: both contexts are valid.
+        unsafe {
+            copy_tags(
+                input.demuxer().raw().metadata,
+                &mut (*self.context).metadata,
+                |_| true,
+            )
+        };
+    }
+
+    fn write_header(&mut self, container: Container) -> Result<(), Error> {
+        let create = |source| Error::Create {
+            source,
+            path: self.path.clone(),
+        };
+        // SAFETY: the context is valid, the string lives through the call.
+        check(unsafe {
+            ffi::avio_open2(
+                &raw mut (*self.context).pb,
+                file_url(&self.path).as_ptr(),
+                ffi::AVIO_FLAG_WRITE,
+                ptr::null(),
+                ptr::null_mut(),
+            )
+        })
+        .map_err(create)?;
+        let mut options = Dict::new();
+        if container.is_mov() {
+            let own_keys = if self.has_unusual_tags() {
+                "+use_metadata_tags"
+            } else {
+                ""
+            };
+            options.set("movflags", &format!("+faststart+write_colr{own_keys}"));
+        }
+        // SAFETY: the context has its streams and I/O.
+        match check(unsafe { ffi::avformat_write_header(self.context, &raw mut options.0) }) {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.io_kind(), Some(kind) if kind != io::ErrorKind::InvalidInput) => {
+                Err(self.write_error(error))
+            }
+            Err(source) => Err(Error::ContainerRefuses {
+                container: container.name(),
+                source,
+            }),
+        }
+    }
+
+    /// Tags that MP4 keeps only in its newer, key-value form.
+    fn has_unusual_tags(&self) -> bool {
+        const USUAL: [&str; 16] = [
+            "title",
+            "artist",
+            "album_artist",
+            "composer",
+            "album",
+            "date",
+            "comment",
+            "genre",
+            "copyright",
+            "grouping",
+            "description",
+            "synopsis",
+            "show",
+            "episode_id",
+            "creation_time",
+            "lyrics",
+        ];
+        // SAFETY: the dictionary belongs to the context.
+        let tags = unsafe { entries(self.raw().metadata) };
+        tags.iter()
+            .any(|(key, _)| !USUAL.contains(&key.to_lowercase().as_str()))
+    }
+
+    /// Remembers how long the frame with timestamp `pts` is shown; its packet comes later.
+    pub fn expect_frame(&mut self, pts: i64, duration: i64) {
+        self.durations.insert(pts, duration);
+    }
+
+    /// Writes a packet of the encoder.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the disk is full or fails.
+    pub fn write_video(&mut self, mut packet: Packet) -> Result<(), Error> {
+        if let Some(duration) = self.durations.remove(&packet.raw().pts) {
+            packet.raw_mut().duration = duration;
+        }
+        self.write(packet, self.video)
+    }
+
+    /// Writes a packet of the input as it is.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the disk is full or fails.
+    pub fn write_copy(&mut self, packet: Packet) -> Result<(), Error> {
+        match self.by_input.get(&packet.stream()) {
+            Some(&track) => self.write(packet, track),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, mut packet: Packet, track: usize) -> Result<(), Error> {
+        let to = self.stream(track).time_base;
+        let strict = self.raw_format_flags() & ffi::AVFMT_TS_NONSTRICT == 0;
+        let Track {
+            time_base,
+            last_dts,
+        } = &mut self.tracks[track];
+        let raw = packet.raw_mut();
+        raw.stream_index = track as i32;
+        raw.pos = -1;
+        // SAFETY: the packet is valid and owned.
+        unsafe { ffi::av_packet_rescale_ts(raw, *time_base, to) };
+        // Muxers refuse a step back in decoding time; sources do have them.
+        if let Some(last) = *last_dts
+            && raw.dts != ffi::AV_NOPTS_VALUE
+            && raw.dts < last + i64::from(strict)
+        {
+            raw.dts = last + i64::from(strict);
+            raw.pts = raw.pts.max(raw.dts);
+            self.repaired_timestamps += 1;
+        }
+        if raw.dts != ffi::AV_NOPTS_VALUE {
+            *last_dts = Some(raw.dts);
+        }
+        // SAFETY: the header is written; FFmpeg takes the packet's content and leaves an empty one.
+        check(unsafe { ffi::av_interleaved_write_frame(self.context, packet.as_ptr()) })
+            .map_err(|error| self.write_error(error))?;
+        Ok(())
+    }
+
+    fn raw_format_flags(&self) -> i32 {
+        // SAFETY: an output context has a static format.
+        unsafe { (*self.raw().oformat).flags }
+    }
+
+    /// Copied packets whose timestamps had to be moved so far.
+    pub fn repaired_timestamps(&self) -> u64 {
+        self.repaired_timestamps
+    }
+
+    /// Completes and closes the file.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the disk is full or fails; the file is then not complete.
+    pub fn finish(mut self) -> Result<(), Error> {
+        // SAFETY: the header is written, and nothing is written after this.
+        let trailer = check(unsafe { ffi::av_write_trailer(self.context) });
+        let closed = self.close();
+        trailer
+            .and(closed)
+            .map(|_| ())
+            .map_err(|error| self.write_error(error))
+    }
+
+    /// Closes the file and says whether any write to it failed, early ones included: FFmpeg buffers.
+    fn close(&mut self) -> Result<i32, AvError> {
+        // SAFETY: the I/O context is null or open; closing nulls it.
+        unsafe {
+            let pb = &mut (*self.context).pb;
+            let earlier = pb.as_ref().map_or(0, |pb| pb.error);
+            let closed = ffi::avio_closep(pb);
+            check(earlier).and(check(closed))
+        }
+    }
+
+    fn write_error(&self, source: AvError) -> Error {
+        Error::Write {
+            source,
+            path: self.path.clone(),
+        }
+    }
+}
+
+impl Drop for Muxer {
+    fn drop(&mut self) {
+        // After `finish` this closes nothing; before it, the run failed already and this error adds nothing.
+        let _ = self.close();
+        // SAFETY: frees the context this value owns.
+        unsafe { ffi::avformat_free_context(self.context) }
+    }
+}
+
+/// Whether every frame lasts the same, as far as FFmpeg could tell from the start of the file. Only then is the rate
+/// written to the headers: players would compute timestamps from it.
+fn is_constant_rate(stream: &ffi::AVStream) -> bool {
+    let (average, base) = (stream.avg_frame_rate, stream.r_frame_rate);
+    if average.num <= 0 || average.den <= 0 || base.num <= 0 || base.den <= 0 {
+        return false;
+    }
+    let ratio =
+        f64::from(average.num) / f64::from(average.den) * f64::from(base.den) / f64::from(base.num);
+    (ratio - 1.0).abs() < 0.001
+}
+
+/// # Safety
+/// Both dictionaries are null or valid.
+unsafe fn copy_tags(
+    from: *const ffi::AVDictionary,
+    to: &mut *mut ffi::AVDictionary,
+    keep: impl Fn(&str) -> bool,
+) {
+    // SAFETY: promised by the caller.
+    for (key, value) in unsafe { entries(from) } {
+        if keep(&key) && !NOT_COPIED.contains(&key.as_str()) {
+            // SAFETY: the strings live through the call; FFmpeg copies them.
+            unsafe {
+                ffi::av_dict_set(to, cstr(&key).as_ptr(), cstr(&value).as_ptr(), 0);
+            }
+        }
+    }
+}
