@@ -1,0 +1,107 @@
+//! An `.onnx` file: checked and probed once, then loaded once for each worker.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ort::environment::Environment;
+use sha2::{Digest, Sha256};
+
+use super::environment;
+use super::probe::{Sizes, probe};
+use super::session::{Element, Network};
+use super::worker::OnnxUpscaler;
+use crate::{Error, ModelInfo};
+
+/// A file that is known to upscale pictures.
+pub(crate) struct OnnxModel {
+    environment: Environment,
+    path: PathBuf,
+    info: ModelInfo,
+}
+
+impl OnnxModel {
+    /// Loads the file, checks what it takes and gives, and probes it.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = fs::read(path).map_err(|source| Error::ReadModel {
+            path: path.to_owned(),
+            source,
+        })?;
+        let unfit = |problem| Error::Model {
+            problem,
+            path: path.to_owned(),
+        };
+        if file.is_empty() {
+            return Err(unfit("the model file is empty".to_owned()));
+        }
+        let environment = environment()?;
+        let mut network = Network::load(&environment, path).map_err(unfit)?;
+        let sizes = probe(&mut network).map_err(unfit)?;
+        let info = describe(path, &file, sizes, network.input);
+        Ok(Self {
+            environment,
+            path: path.to_owned(),
+            info,
+        })
+    }
+
+    pub(crate) fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Loads the file once more, for worker number `worker`.
+    pub(crate) fn upscaler(&self, worker: usize) -> Result<OnnxUpscaler, Error> {
+        // By path and not from memory, since the weights may lie in a second file beside it.
+        let network =
+            Network::load(&self.environment, &self.path).map_err(|problem| Error::Model {
+                problem,
+                path: self.path.clone(),
+            })?;
+        OnnxUpscaler::start(self.info.clone(), network, worker)
+    }
+}
+
+fn describe(path: &Path, file: &[u8], sizes: Sizes, input: Element) -> ModelInfo {
+    let Sizes {
+        scale,
+        alignment,
+        min_size,
+    } = sizes;
+    let mut notes =
+        vec!["ONNX Runtime runs every ONNX model, one thread for each worker".to_owned()];
+    if input == Element::F16 {
+        notes.push("the model is fp16; this engine computes it in fp32 on a CPU, so its fp32 version is faster".to_owned());
+    }
+    if alignment > 1 {
+        notes.push(format!(
+            "pictures are padded to a multiple of {alignment} pixels for this model"
+        ));
+    }
+    if min_size > alignment {
+        notes.push(format!(
+            "pictures are padded to at least {min_size} pixels for this model"
+        ));
+    }
+    ModelInfo {
+        name: path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        sha256: Some(hexadecimal(&Sha256::digest(file))),
+        scale,
+        alignment,
+        min_size,
+        engine: "ort",
+        device: "cpu",
+        precision: "fp32",
+        notes,
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String does not fail");
+        text
+    })
+}
