@@ -1,1 +1,15 @@
 //! The program: its jobs and its command line.
+//!
+//! Start reading at [`upscale`]: the whole data flow of the job is on one screen there.
+
+pub mod cli;
+pub mod durable;
+pub mod exit;
+pub mod notes;
+pub mod process;
+pub mod progress;
+pub mod report;
+pub mod screen;
+pub mod setup;
+pub mod signals;
+pub mod upscale;

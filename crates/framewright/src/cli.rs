@@ -1,0 +1,594 @@
+//! The command line: what can be asked, and its help.
+//!
+//! Invariant: clap's types stay in this file. The rest of the program sees [`Options`],
+//! plain values that were checked as far as that goes without opening a file.
+
+use std::{
+    ffi::OsString,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{
+    Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser,
+};
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// Tolerance of `--reuse` in 8-bit levels: mean difference of the worst 8×8 cell.
+pub const DEFAULT_TOLERANCE: f32 = 0.5;
+
+/// What the process is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// `framewright upscale`.
+    Upscale(Box<Options>),
+    /// `framewright setup`.
+    Setup,
+}
+
+/// What was asked of `framewright upscale`.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+pub struct Options {
+    /// The source file.
+    pub input: PathBuf,
+    /// The file to write; none with the null encoder and where only a plan is asked for.
+    pub output: Option<PathBuf>,
+    /// Name of a model or path of a model file; none if none was given.
+    pub model: Option<OsString>,
+    /// Where the network runs.
+    pub device: Device,
+    /// The arithmetic of the network.
+    pub precision: Precision,
+    /// Workers that run the network, at least 1; none for the plan's choice.
+    pub workers: Option<usize>,
+    /// Which results are used again.
+    pub reuse: Reuse,
+    /// In 8-bit levels, finite and at least 0.
+    pub tolerance: f32,
+    /// The video encoder.
+    pub encoder: Encoder,
+    /// Quality, 0 to 63; none for the encoder's default.
+    pub crf: Option<u8>,
+    /// Name of an encoder preset; none for the encoder's default.
+    pub preset: Option<String>,
+    /// ffmpeg's name of a pixel format; none for the plan's choice.
+    pub pix_fmt: Option<String>,
+    /// Whether an existing output may be replaced.
+    pub overwrite: bool,
+    /// Whether to end after the plan.
+    pub plan_only: bool,
+    /// Where to write the plan.
+    pub plan_out: Option<PathBuf>,
+    /// Where to write the report.
+    pub report: Option<PathBuf>,
+    /// How progress is shown.
+    pub progress: ProgressMode,
+    /// Whether standard output gets JSON.
+    pub json: bool,
+    /// Whether only errors are shown.
+    pub quiet: bool,
+    /// Whether decisions and their reasons are shown.
+    pub verbose: bool,
+}
+
+/// Where the network runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The fastest that is there
+    Auto,
+    /// The processor
+    Cpu,
+}
+
+/// The arithmetic of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// The fastest that the device does well
+    Auto,
+    /// 32-bit floating point
+    Fp32,
+}
+
+/// Which results are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reuse {
+    /// Every frame is computed
+    Off,
+    /// A frame that repeats the one before takes its result
+    Frame,
+}
+
+/// The video encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoder {
+    /// H.264, plays everywhere
+    Libx264,
+    /// H.265, smaller and slower
+    Libx265,
+    /// AV1, smaller still
+    Libsvtav1,
+    /// Lossless, for archives and comparisons
+    Ffv1,
+    /// Writes no file, for measuring
+    Null,
+}
+
+impl Encoder {
+    /// ffmpeg's name of it; `null` for none.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Libx264 => "libx264",
+            Self::Libx265 => "libx265",
+            Self::Libsvtav1 => "libsvtav1",
+            Self::Ffv1 => "ffv1",
+            Self::Null => "null",
+        }
+    }
+
+    /// Whether quality and preset mean anything to it.
+    const fn is_lossy(self) -> bool {
+        matches!(self, Self::Libx264 | Self::Libx265 | Self::Libsvtav1)
+    }
+}
+
+/// How progress is shown, on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgressMode {
+    /// A bar on a terminal, else a line every 10 seconds
+    Auto,
+    /// A bar
+    Bar,
+    /// One JSON object per line, for programs
+    Json,
+    /// Nothing
+    None,
+}
+
+/// Upscales video with neural networks
+#[derive(Debug, Parser)]
+#[command(name = "framewright", version, after_help = exit_codes())]
+#[command(arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a video larger: every frame, timestamp and stream in place
+    #[command(after_help = exit_codes(), after_long_help = upscale_help())]
+    Upscale(Box<UpscaleArgs>),
+    /// Fetch ONNX Runtime's library with pip into the data folder
+    #[command(long_about = SETUP, after_help = exit_codes())]
+    Setup,
+}
+
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
+struct UpscaleArgs {
+    /// The video to read
+    input: PathBuf,
+
+    /// The file to write; its ending chooses the container
+    ///
+    /// Not needed with --encoder null or --plan-only. The file appears when it is complete;
+    /// after Ctrl-C it holds what was done by then.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Name of a built-in model, or path of an ONNX file
+    ///
+    /// The network takes and gives RGB pictures; its scale is found out. `nearest-x2`
+    /// enlarges without a network, for tests and measurements.
+    #[arg(short, long, value_name = "NAME|PATH", env = "FRAMEWRIGHT_MODEL")]
+    #[arg(hide_env_values = true)]
+    model: Option<OsString>,
+
+    /// Where the network runs
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = NETWORK)]
+    device: Device,
+
+    /// The arithmetic of the network
+    #[arg(long, value_enum, default_value_t = Precision::Auto, help_heading = NETWORK)]
+    precision: Precision,
+
+    /// Frames computed at the same time [default: by cores and memory]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    #[arg(help_heading = NETWORK)]
+    workers: Option<u16>,
+
+    /// Which results are used again
+    #[arg(long, value_enum, default_value_t = Reuse::Frame, help_heading = NETWORK)]
+    reuse: Reuse,
+
+    /// How different a repeated frame may be, in 8-bit levels
+    ///
+    /// The mean difference of the 8×8 cell that differs most; 0 takes only frames that are
+    /// the same to the last bit for repeats.
+    #[arg(long, value_name = "LEVELS", default_value_t = DEFAULT_TOLERANCE)]
+    #[arg(value_parser = tolerance, help_heading = NETWORK)]
+    tolerance: f32,
+
+    /// The video encoder
+    #[arg(long, value_enum, default_value_t = Encoder::Libx264, help_heading = ENCODING)]
+    encoder: Encoder,
+
+    /// Quality: lower is better and larger [default: the encoder's]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(0..=63))]
+    #[arg(help_heading = ENCODING)]
+    crf: Option<u8>,
+
+    /// The encoder's preset, such as slow, or 6 for AV1 [default: the encoder's]
+    #[arg(long, value_name = "P", help_heading = ENCODING)]
+    preset: Option<String>,
+
+    /// Pixel format of the output, such as yuv420p10le [default: from the source]
+    #[arg(long, value_name = "FMT", help_heading = ENCODING)]
+    pix_fmt: Option<String>,
+
+    /// Replace an existing output
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Print the plan and end
+    #[arg(long, help_heading = DOCUMENTS)]
+    plan_only: bool,
+
+    /// Write the plan as JSON
+    #[arg(long, value_name = "FILE", help_heading = DOCUMENTS)]
+    plan_out: Option<PathBuf>,
+
+    /// Write what was done as JSON, at the end
+    #[arg(long, value_name = "FILE", help_heading = DOCUMENTS)]
+    report: Option<PathBuf>,
+
+    /// Print JSON on standard output: the report, or the plan with --plan-only
+    #[arg(long, help_heading = DOCUMENTS)]
+    json: bool,
+
+    /// How progress is shown, on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressMode::Auto)]
+    #[arg(help_heading = MESSAGES)]
+    progress: ProgressMode,
+
+    /// Only errors: no bar, no warnings (the report keeps them)
+    #[arg(short, long, help_heading = MESSAGES)]
+    quiet: bool,
+
+    /// Also what was decided, and why
+    #[arg(short, long, conflicts_with = "quiet", help_heading = MESSAGES)]
+    verbose: bool,
+}
+
+const SETUP: &str = "\
+Fetch ONNX Runtime's library with pip into the data folder
+
+Needs python3 and pip, and uses the package index that pip is set up for. The library goes
+to $XDG_DATA_HOME/framewright, else ~/.local/share/framewright. Does nothing when it is
+there already. Not needed when FRAMEWRIGHT_ORT names a library of your own.";
+
+const NETWORK: &str = "Network";
+const ENCODING: &str = "Encoding";
+const DOCUMENTS: &str = "Plan and report";
+const MESSAGES: &str = "Messages";
+
+/// Reads the command line. The error is printed with `print` and has its exit code; help
+/// and version are such errors too, with code 0.
+///
+/// # Errors
+/// The command line is wrong, or asks for help.
+pub fn parse<A: Into<OsString> + Clone>(
+    args: impl IntoIterator<Item = A>,
+) -> Result<Action, clap::Error> {
+    match Cli::try_parse_from(args)?.command {
+        Command::Setup => Ok(Action::Setup),
+        Command::Upscale(args) => {
+            let options = args.into_options();
+            match check(&options) {
+                Ok(()) => Ok(Action::Upscale(Box::new(options))),
+                Err((kind, message)) => Err(usage_error(kind, &message)),
+            }
+        }
+    }
+}
+
+fn usage_error(kind: ErrorKind, message: &str) -> clap::Error {
+    let mut command = Cli::command();
+    command.build();
+    let upscale = command.find_subcommand_mut("upscale");
+    upscale.expect("it is declared above").error(kind, message)
+}
+
+impl UpscaleArgs {
+    fn into_options(self) -> Options {
+        Options {
+            input: self.input,
+            output: self.output,
+            // An empty variable is how scripts unset one.
+            model: self.model.filter(|model| !model.is_empty()),
+            device: self.device,
+            precision: self.precision,
+            workers: self.workers.map(usize::from),
+            reuse: self.reuse,
+            tolerance: self.tolerance,
+            encoder: self.encoder,
+            crf: self.crf,
+            preset: self.preset,
+            pix_fmt: self.pix_fmt,
+            overwrite: self.overwrite,
+            plan_only: self.plan_only,
+            plan_out: self.plan_out,
+            report: self.report,
+            progress: self.progress,
+            json: self.json,
+            quiet: self.quiet,
+            verbose: self.verbose,
+        }
+    }
+}
+
+/// What clap cannot check by itself. An option that would have no effect is refused: the
+/// user would believe in it.
+fn check(options: &Options) -> Result<(), (ErrorKind, String)> {
+    let conflict = |message: String| Err((ErrorKind::ArgumentConflict, message));
+    let encoder = options.encoder;
+    if options.output.is_none() && encoder != Encoder::Null && !options.plan_only {
+        let message = "an output is needed: give -o FILE, or --encoder null to only measure";
+        return Err((ErrorKind::MissingRequiredArgument, message.to_owned()));
+    }
+    if options.output.is_some() && encoder == Encoder::Null {
+        return conflict("--encoder null writes no file: leave out -o".to_owned());
+    }
+    let lossy_only = [
+        ("--crf", options.crf.is_some()),
+        ("--preset", options.preset.is_some()),
+    ];
+    for (option, given) in lossy_only {
+        if given && !encoder.is_lossy() {
+            return conflict(format!("{option} has no effect on {}", encoder.name()));
+        }
+    }
+    if options.pix_fmt.is_some() && encoder == Encoder::Null {
+        return conflict("--pix-fmt has no effect on null".to_owned());
+    }
+    if options.plan_only && options.report.is_some() {
+        return conflict("--plan-only gives no report: leave out --report".to_owned());
+    }
+    match same_file(options) {
+        Some((one, other)) => conflict(format!("{one} and {other} are the same file")),
+        None => Ok(()),
+    }
+}
+
+/// Two of the files that are one: writing one of them would destroy the other.
+fn same_file(options: &Options) -> Option<(&'static str, &'static str)> {
+    let files = [
+        ("INPUT", Some(&options.input)),
+        ("--output", options.output.as_ref()),
+        ("--plan-out", options.plan_out.as_ref()),
+        ("--report", options.report.as_ref()),
+    ];
+    let files = files.map(|(name, path)| (name, path.map(|path| identity(path))));
+    for (index, (name, file)) in files.iter().enumerate() {
+        let same = |other: &&(&str, Option<PathBuf>)| file.is_some() && other.1 == *file;
+        if let Some((earlier, _)) = files[..index].iter().find(same) {
+            return Some((earlier, name));
+        }
+    }
+    None
+}
+
+/// The path without links and dots, as far as it exists.
+fn identity(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match (fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+fn tolerance(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(levels) if (0.0..=255.0).contains(&levels) => Ok(levels),
+        _ => Err("a number of levels from 0 to 255".to_owned()),
+    }
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:");
+    for exit in Exit::ALL {
+        let _ = write!(text, "\n  {:>3}  {}", exit.code(), exit.meaning());
+    }
+    text
+}
+
+fn upscale_help() -> String {
+    let examples = "\
+Examples:
+  framewright upscale in.mkv -o out.mkv -m model-x2.onnx
+  framewright upscale in.mp4 -o out.mkv -m model-x2.onnx --encoder libx265 --crf 18
+  framewright upscale in.mkv -o out.mkv -m model-x2.onnx --report report.json -q
+  framewright upscale in.mkv -m model-x2.onnx --plan-only --json
+
+Ctrl-C once finishes the frames in flight and leaves a playable file of what is done;
+twice stops at once and leaves nothing.
+
+Environment:
+  FRAMEWRIGHT_MODEL  the model, where --model is not given
+  FRAMEWRIGHT_ORT    path of ONNX Runtime's library; framewright setup fetches one";
+    format!("{examples}\n\n{}", exit_codes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upscale(args: &str) -> Result<Options, clap::Error> {
+        let words = ["framewright", "upscale"].into_iter();
+        match parse(words.chain(args.split_whitespace()))? {
+            Action::Upscale(options) => Ok(*options),
+            Action::Setup => panic!("that was upscale"),
+        }
+    }
+
+    /// The first line of a usage error, whose exit code is 2.
+    fn refusal(args: &str) -> String {
+        let error = upscale(args).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+        error.to_string().lines().next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_declaration_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let options = upscale("in.mkv -o out.mkv -m x2.onnx").unwrap();
+        let expected = Options {
+            input: "in.mkv".into(),
+            output: Some("out.mkv".into()),
+            model: Some("x2.onnx".into()),
+            device: Device::Auto,
+            precision: Precision::Auto,
+            workers: None,
+            reuse: Reuse::Frame,
+            tolerance: 0.5,
+            encoder: Encoder::Libx264,
+            crf: None,
+            preset: None,
+            pix_fmt: None,
+            overwrite: false,
+            plan_only: false,
+            plan_out: None,
+            report: None,
+            progress: ProgressMode::Auto,
+            json: false,
+            quiet: false,
+            verbose: false,
+        };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn every_option_arrives() {
+        let options = upscale(
+            "in.mkv -o out.mp4 --model m.onnx --device cpu --precision fp32 --workers 3 \
+             --reuse off --tolerance 0 --encoder libsvtav1 --crf 30 --preset 6 \
+             --pix-fmt yuv420p10le --overwrite --plan-out p.json --report r.json \
+             --progress json --json -v",
+        )
+        .unwrap();
+        assert_eq!(options.device, Device::Cpu);
+        assert_eq!(options.precision, Precision::Fp32);
+        assert_eq!(options.workers, Some(3));
+        assert_eq!(options.reuse, Reuse::Off);
+        assert!(options.tolerance.abs() < f32::EPSILON);
+        assert_eq!(options.encoder.name(), "libsvtav1");
+        assert_eq!(options.crf, Some(30));
+        assert_eq!(options.preset.as_deref(), Some("6"));
+        assert_eq!(options.pix_fmt.as_deref(), Some("yuv420p10le"));
+        assert_eq!(options.plan_out, Some("p.json".into()));
+        assert_eq!(options.report, Some("r.json".into()));
+        assert_eq!(options.progress, ProgressMode::Json);
+        assert!(options.overwrite && options.json && options.verbose);
+    }
+
+    #[test]
+    fn an_output_is_needed_unless_nothing_is_written() {
+        assert_eq!(
+            refusal("in.mkv"),
+            "error: an output is needed: give -o FILE, or --encoder null to only measure"
+        );
+        assert_eq!(upscale("in.mkv --encoder null").unwrap().output, None);
+        assert!(upscale("in.mkv --plan-only").unwrap().plan_only);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for wrong in [
+            "--workers 0",
+            "--tolerance -1",
+            "--tolerance NaN",
+            "--tolerance inf",
+            "--crf 64",
+            "--device gpu",
+            "--encoder mpeg2",
+            "-q -v",
+        ] {
+            refusal(&format!("in.mkv -o out.mkv {wrong}"));
+        }
+    }
+
+    #[test]
+    fn options_without_effect_are_refused() {
+        let wrong = "--encoder ffv1 --crf 18";
+        assert_eq!(
+            refusal(&format!("in.mkv -o out.mkv {wrong}")),
+            "error: --crf has no effect on ffv1"
+        );
+        refusal("in.mkv --encoder null -o out.mkv");
+        refusal("in.mkv --encoder null --pix-fmt yuv420p");
+        refusal("in.mkv --plan-only --report r.json");
+    }
+
+    #[test]
+    fn no_file_is_written_over_another_of_the_run() {
+        assert_eq!(
+            refusal("in.mkv -o ./in.mkv --overwrite"),
+            "error: INPUT and --output are the same file"
+        );
+        refusal("in.mkv -o out.mkv --report out.mkv");
+        refusal("in.mkv -o out.mkv --plan-out doc.json --report ./doc.json");
+        let folder = tempfile::tempdir().unwrap();
+        let (input, link) = (folder.path().join("in.mkv"), folder.path().join("link.mkv"));
+        fs::write(&input, b"x").unwrap();
+        std::os::unix::fs::symlink(&input, &link).unwrap();
+        refusal(&format!("{} -o {}", input.display(), link.display()));
+    }
+
+    #[test]
+    fn an_input_may_look_like_an_option_after_two_dashes() {
+        let options = upscale("-o out.mkv -- -in.mkv").unwrap();
+        assert_eq!(options.input, PathBuf::from("-in.mkv"));
+    }
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        let error = upscale("--help").unwrap_err();
+        assert_eq!(error.exit_code(), 0);
+        let help = error.to_string();
+        for exit in Exit::ALL {
+            let line = format!("{:>3}  {}", exit.code(), exit.meaning());
+            assert!(help.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn setup_takes_nothing() {
+        assert_eq!(parse(["framewright", "setup"]).unwrap(), Action::Setup);
+        parse(["framewright", "setup", "now"]).unwrap_err();
+    }
+}

@@ -1,0 +1,471 @@
+//! The plan: every decision of a run as one value, made before it starts, printable and serialisable.
+//!
+//! [`plan`] is pure: what was asked, what the clip and the model are, what the machine and the encoder can do, in;
+//! decisions with their reasons out. Running never decides again; where it has to do otherwise, it says so.
+
+use std::path::{Path, PathBuf};
+
+use framewright_infer::ModelInfo;
+use framewright_media::{Clip, ColourTags, Container, PixelFormat, Stream, StreamKind};
+use serde::Serialize;
+
+use crate::cli::{Encoder, Options, Reuse};
+use crate::exit::{Exit, fail};
+use crate::upscale::pixel_format;
+
+/// What the machine offers.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    /// Processors this process may use.
+    pub n_cores: usize,
+    /// Main memory.
+    pub memory_bytes: u64,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn here() -> Self {
+        Self {
+            n_cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_bytes: rustix::system::sysinfo().totalram,
+        }
+    }
+}
+
+/// What the encoder in this FFmpeg can do.
+#[derive(Debug, Clone)]
+pub struct EncoderFacts {
+    /// FFmpeg's name of what it writes, such as `h264`.
+    pub codec: String,
+    /// The pixel formats it takes.
+    pub pixel_formats: Vec<PixelFormat>,
+}
+
+/// The decisions of one run. Serialised as `plan.json`, version 1.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// Version of this document, 1.
+    pub version: u32,
+    /// What is read.
+    pub input: Input,
+    /// What is written; none with the null encoder.
+    pub output: Option<Output>,
+    /// Size of the result in pixels.
+    pub width: usize,
+    /// Size of the result in pixels.
+    pub height: usize,
+    /// The network.
+    pub model: Model,
+    /// What runs the network.
+    pub engine: String,
+    /// Where it runs.
+    pub device: String,
+    /// Its arithmetic.
+    pub precision: String,
+    /// Frames computed at the same time, each on one thread.
+    pub workers: usize,
+    /// Frames between the reader and the writer, at most.
+    pub window: usize,
+    /// Pixels in flight, at most.
+    pub memory_budget_bytes: u64,
+    /// Which results are used again.
+    pub reuse: Reuse,
+    /// In 8-bit levels.
+    pub tolerance: f32,
+    /// Streams of the input, in order, and what becomes of them.
+    pub streams: Vec<StreamPlan>,
+    /// Why it was decided so, and what was assumed.
+    pub why: Vec<String>,
+    /// What is done otherwise than a user would expect, said at the start of the run.
+    #[serde(skip)]
+    pub fallbacks: Vec<String>,
+    /// What the user should know before the run, said at its start.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+    #[serde(skip)]
+    pub(crate) decided: Decided,
+}
+
+/// Decisions in the media library's own types.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decided {
+    pub(crate) container: Option<Container>,
+    pub(crate) pixel_format: PixelFormat,
+    pub(crate) tags: ColourTags,
+}
+
+/// The clip, as far as decisions rest on it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Input {
+    /// The file.
+    pub path: PathBuf,
+    /// FFmpeg's names of its container.
+    pub container: String,
+    /// FFmpeg's name of its video codec.
+    pub codec: String,
+    /// Size in pixels, as stored.
+    pub width: usize,
+    /// Size in pixels, as stored.
+    pub height: usize,
+    /// FFmpeg's name of its pixel format.
+    pub pix_fmt: String,
+    /// Unit of its timestamps.
+    pub time_base: String,
+    /// Average rate, where known.
+    pub frame_rate: Option<String>,
+    /// Frames, counted by the container's index or estimated.
+    pub frames: Option<u64>,
+    /// Whether `frames` is exact.
+    pub frames_exact: bool,
+    /// Duration of the file in seconds.
+    pub duration_secs: Option<f64>,
+    /// Shape of a pixel.
+    pub sample_aspect_ratio: Option<String>,
+    /// Rotation that players apply, in degrees counter-clockwise; carried over, not applied.
+    pub rotation: Option<i32>,
+    /// The colour tags it was read with.
+    pub colour: Colour,
+}
+
+/// The file to write.
+#[derive(Debug, Clone, Serialize)]
+pub struct Output {
+    /// Its final name.
+    pub path: PathBuf,
+    /// FFmpeg's name of its container.
+    pub container: String,
+    /// FFmpeg's name of the encoder.
+    pub encoder: &'static str,
+    /// Quality; none for a lossless encoder.
+    pub crf: Option<u8>,
+    /// Preset; none for the encoder's own default.
+    pub preset: Option<String>,
+    /// FFmpeg's name of the pixel format.
+    pub pix_fmt: String,
+    /// The colour tags it is written with.
+    pub colour: Colour,
+}
+
+/// Colour tags by FFmpeg's names.
+#[derive(Debug, Clone, Serialize)]
+pub struct Colour {
+    /// The equations between YUV and RGB.
+    pub matrix: String,
+    /// `tv` (limited) or `pc` (full).
+    pub range: String,
+    /// The colours of R, G and B.
+    pub primaries: String,
+    /// The transfer curve.
+    pub transfer: String,
+    /// Where chroma samples stand.
+    pub chroma_location: String,
+}
+
+impl From<ColourTags> for Colour {
+    fn from(tags: ColourTags) -> Self {
+        Self {
+            matrix: tags.space_name(),
+            range: tags.range_name(),
+            primaries: tags.primaries_name(),
+            transfer: tags.transfer_name(),
+            chroma_location: tags.location_name(),
+        }
+    }
+}
+
+/// Identity of the network.
+#[derive(Debug, Clone, Serialize)]
+pub struct Model {
+    /// Name or file name.
+    pub name: String,
+    /// Of the model file, in hexadecimal; none for a scaler without a file.
+    pub sha256: Option<String>,
+    /// Enlargement in each direction.
+    pub scale: u32,
+}
+
+/// One stream of the input.
+#[derive(Debug, Clone, Serialize)]
+pub struct StreamPlan {
+    /// Index in the input.
+    pub index: usize,
+    /// What it carries.
+    pub kind: String,
+    /// FFmpeg's name of its codec.
+    pub codec: String,
+    /// What becomes of it.
+    pub action: Action,
+}
+
+/// What becomes of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// The video this is about.
+    Upscale,
+    /// Its packets go over as they are.
+    Copy,
+    /// It stays behind; a warning says why.
+    LeaveOut,
+}
+
+/// Decides everything about a run.
+///
+/// `output`: the final path with its container; none with the null encoder.
+///
+/// # Errors
+/// What was asked cannot be done: the container cannot hold a stream, the encoder does not take the pixel format.
+pub fn plan(
+    options: &Options,
+    clip: &Clip,
+    model: &ModelInfo,
+    machine: Machine,
+    encoder: Option<&EncoderFacts>,
+    output: Option<(&Path, Container)>,
+) -> anyhow::Result<Plan> {
+    let video = &clip.video;
+    let scale = model.scale as usize;
+    let (width, height) = (video.width * scale, video.height * scale);
+    let (tags, assumed) = video
+        .tags
+        .complete(video.pixel_format, video.width, video.height);
+    let mut why = model.notes.clone();
+    why.extend(
+        assumed
+            .iter()
+            .map(|assumption| format!("input read with {assumption}")),
+    );
+    let mut fallbacks = Vec::new();
+
+    let pixel_format = match encoder {
+        Some(encoder) => {
+            let request = pixel_format::Request {
+                source: video.pixel_format,
+                asked: options.pix_fmt.as_deref(),
+                encoder: options.encoder,
+                width,
+                height,
+            };
+            let choice = pixel_format::choose(&request, &encoder.pixel_formats)?;
+            fallbacks.extend(choice.fallback);
+            choice.format
+        }
+        None => pixel_format::of_source(video.pixel_format),
+    };
+    let out_tags = tags.for_output(pixel_format, width, height);
+    let (workers, workers_why) = choose_workers(options.workers, machine);
+    why.push(workers_why);
+    let (window, memory_budget_bytes) =
+        in_flight(workers, machine, clip, pixel_format, width, height);
+    let (crf, preset) = choose_quality(options);
+    let streams = choose_streams(clip, encoder, output)?;
+    Ok(Plan {
+        version: 1,
+        input: describe_input(clip, tags),
+        output: output.map(|(path, container)| Output {
+            path: path.to_owned(),
+            container: container.name(),
+            encoder: options.encoder.name(),
+            crf,
+            preset,
+            pix_fmt: pixel_format.name(),
+            colour: out_tags.into(),
+        }),
+        width,
+        height,
+        model: Model {
+            name: model.name.clone(),
+            sha256: model.sha256.clone(),
+            scale: model.scale,
+        },
+        engine: model.engine.into(),
+        device: model.device.into(),
+        precision: model.precision.into(),
+        workers,
+        window,
+        memory_budget_bytes,
+        reuse: options.reuse,
+        tolerance: options.tolerance,
+        warnings: warnings(clip, tags, &streams),
+        streams,
+        why,
+        fallbacks,
+        decided: Decided {
+            container: output.map(|(_, container)| container),
+            pixel_format,
+            tags: out_tags,
+        },
+    })
+}
+
+/// One frame per core, one thread each: measured with ONNX Runtime 1.31 on two cores, two sessions of one thread beat
+/// one session of two by 3 to 6 % on 64-channel networks and by 58 % on a 16-channel one (fork and join per operator).
+fn choose_workers(asked: Option<usize>, machine: Machine) -> (usize, String) {
+    match asked {
+        Some(n) => (n, format!("{n} workers, as asked, one thread each")),
+        None => (
+            machine.n_cores,
+            format!(
+                "{} workers with one thread each: one frame per core is faster than several threads on one frame",
+                machine.n_cores
+            ),
+        ),
+    }
+}
+
+/// Places in the upscale stage's window, and bytes of pixels between reader and writer.
+///
+/// The window counts repeats too, which hold no pixels: it is wide, so that a run of repeats does not leave workers
+/// without work. What bounds memory is the budget: two frames per worker, and what stands in the queues.
+fn in_flight(
+    workers: usize,
+    machine: Machine,
+    clip: &Clip,
+    pixel_format: PixelFormat,
+    width: usize,
+    height: usize,
+) -> (usize, u64) {
+    let source = picture_bytes(clip.video.pixel_format, clip.video.width, clip.video.height);
+    let frame = source + picture_bytes(pixel_format, width, height);
+    let wanted = (2 * workers as u64 + 4) * frame;
+    (16 * workers, wanted.min(machine.memory_bytes / 4))
+}
+
+/// Bytes of the planes of a picture, without padding.
+pub fn picture_bytes(format: PixelFormat, width: usize, height: usize) -> u64 {
+    let sample = if format.depth() > 8 { 2 } else { 1 };
+    let (shift_x, shift_y) = format.chroma_shift();
+    let chroma = if format.is_grey() {
+        0
+    } else {
+        2 * width.div_ceil(1 << shift_x) * height.div_ceil(1 << shift_y)
+    };
+    ((width * height + chroma) * sample) as u64
+}
+
+/// Quality for a film that is watched, not streamed: visually transparent by each encoder's common advice.
+fn choose_quality(options: &Options) -> (Option<u8>, Option<String>) {
+    let (crf, preset) = match options.encoder {
+        Encoder::Libx264 => (Some(18), None),
+        Encoder::Libx265 => (Some(20), None),
+        // FFmpeg's default is the fastest and worst preset in some versions.
+        Encoder::Libsvtav1 => (Some(24), Some("8")),
+        Encoder::Ffv1 | Encoder::Null => (None, None),
+    };
+    (
+        options.crf.or(crf),
+        options.preset.clone().or(preset.map(String::from)),
+    )
+}
+
+fn choose_streams(
+    clip: &Clip,
+    encoder: Option<&EncoderFacts>,
+    output: Option<(&Path, Container)>,
+) -> anyhow::Result<Vec<StreamPlan>> {
+    let plan = |stream: &Stream, action| StreamPlan {
+        index: stream.index,
+        kind: stream.kind.to_string(),
+        codec: stream.codec.clone(),
+        action,
+    };
+    let container = output.map(|(_, container)| container);
+    if let (Some(container), Some(encoder)) = (container, encoder) {
+        check_container(clip, encoder, container)?;
+    }
+    Ok(clip
+        .streams
+        .iter()
+        .map(|stream| {
+            let action = match container {
+                _ if stream.index == clip.video.index => Action::Upscale,
+                Some(container) if container.holds(stream) => Action::Copy,
+                _ => Action::LeaveOut,
+            };
+            plan(stream, action)
+        })
+        .collect())
+}
+
+fn check_container(
+    clip: &Clip,
+    encoder: &EncoderFacts,
+    container: Container,
+) -> anyhow::Result<()> {
+    let name = container.name();
+    if !container.holds_codec(&encoder.codec) {
+        let message = format!(
+            "{name} cannot hold {} video; choose an output that ends in .mkv",
+            encoder.codec
+        );
+        return Err(fail(Exit::Usage, message));
+    }
+    let missing = container.missing(clip);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = missing
+        .iter()
+        .map(|stream| format!("{} stream {} ({})", stream.kind, stream.index, stream.codec))
+        .collect();
+    let message = format!(
+        "{name} cannot hold {}; choose an output that ends in .mkv",
+        list.join(", ")
+    );
+    Err(fail(Exit::Usage, message))
+}
+
+fn warnings(clip: &Clip, tags: ColourTags, streams: &[StreamPlan]) -> Vec<String> {
+    let video = &clip.video;
+    let mut warnings = Vec::new();
+    if video.interlaced {
+        warnings.push(
+            "the video is interlaced and is upscaled field pairs as they are; deinterlace it first"
+                .into(),
+        );
+    }
+    if tags.is_hdr() {
+        warnings.push(format!(
+            "the video is HDR ({}); its values pass through unchanged, but most networks were trained on SDR",
+            tags.transfer_name()
+        ));
+    }
+    if video.dolby_vision {
+        warnings
+            .push("dolby vision data cannot be kept; the output plays as its base layer".into());
+    }
+    if video.pixel_format.has_alpha() && video.pixel_format.name() != "pal8" {
+        warnings.push("transparency is not kept".into());
+    }
+    let data = StreamKind::Data.to_string();
+    for stream in streams
+        .iter()
+        .filter(|s| s.action == Action::LeaveOut && s.kind == data)
+    {
+        warnings.push(format!(
+            "data stream {} ({}) is not copied",
+            stream.index, stream.codec
+        ));
+    }
+    warnings
+}
+
+fn describe_input(clip: &Clip, tags: ColourTags) -> Input {
+    let video = &clip.video;
+    Input {
+        path: clip.path.clone(),
+        container: clip.container.clone(),
+        codec: video.codec.clone(),
+        width: video.width,
+        height: video.height,
+        pix_fmt: video.pixel_format.name(),
+        time_base: video.time_base.to_string(),
+        frame_rate: video.frame_rate.map(|rate| rate.to_string()),
+        frames: video.n_frames.map(|count| count.frames),
+        frames_exact: video.n_frames.is_some_and(|count| count.exact),
+        duration_secs: clip.duration_secs,
+        sample_aspect_ratio: video.sample_aspect_ratio.map(|ratio| ratio.to_string()),
+        rotation: video.rotation,
+        colour: tags.into(),
+    }
+}

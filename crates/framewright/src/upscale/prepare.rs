@@ -1,0 +1,127 @@
+//! Before anything is written: open the clip and the model, decide everything.
+
+use std::path::{Path, PathBuf};
+
+use framewright_infer::Model;
+use framewright_media::{
+    Clip, Container, Decoder, Interrupt, check_colour, codec_of_encoder, pixel_formats,
+};
+
+use crate::cli::{Encoder, Options};
+use crate::exit::{Exit, fail};
+use crate::notes::Notes;
+use crate::upscale::plan::{Action, EncoderFacts, Machine, Plan, plan};
+use crate::upscale::trouble::marked;
+
+/// An opened clip and model, and what is to be done with them.
+pub struct Prepared {
+    /// At its first frame; reads what the plan copies.
+    pub decoder: Decoder,
+    /// Makes the workers.
+    pub model: Model,
+    /// The decisions.
+    pub plan: Plan,
+}
+
+/// Opens, plans, and says what the user should know before the run.
+///
+/// # Errors
+/// The input, the model or the combination of options is refused, with its exit code.
+pub fn prepare(
+    options: &Options,
+    interrupt: &Interrupt,
+    notes: &Notes,
+) -> anyhow::Result<Prepared> {
+    let mut decoder = Decoder::open(&options.input, 0, interrupt).map_err(marked)?;
+    check_colour(&decoder.clip().video).map_err(marked)?;
+    let model = open_model(options)?;
+    let encoder = encoder_facts(options.encoder)?;
+    let output = output(options, decoder.clip(), encoder.as_ref())?;
+    let output = output
+        .as_ref()
+        .map(|(path, container)| (path.as_path(), *container));
+    let plan = plan(
+        options,
+        decoder.clip(),
+        model.info(),
+        Machine::here(),
+        encoder.as_ref(),
+        output,
+    )?;
+    for stream in plan
+        .streams
+        .iter()
+        .filter(|stream| stream.action == Action::LeaveOut)
+    {
+        decoder.leave_out(stream.index);
+    }
+    for fallback in &plan.fallbacks {
+        notes.fallback(fallback.as_str());
+    }
+    for warning in &plan.warnings {
+        notes.warn(warning.as_str());
+    }
+    Ok(Prepared {
+        decoder,
+        model,
+        plan,
+    })
+}
+
+fn open_model(options: &Options) -> anyhow::Result<Model> {
+    let Some(name) = &options.model else {
+        let message = "no model is given: add -m FILE.onnx or set FRAMEWRIGHT_MODEL (nearest-x2 needs no file)";
+        return Err(fail(Exit::Usage, message));
+    };
+    Model::open(Path::new(name)).map_err(marked)
+}
+
+fn encoder_facts(encoder: Encoder) -> anyhow::Result<Option<EncoderFacts>> {
+    if encoder == Encoder::Null {
+        return Ok(None);
+    }
+    let codec = codec_of_encoder(encoder.name()).map_err(marked)?;
+    let pixel_formats = pixel_formats(encoder.name()).map_err(marked)?;
+    Ok(Some(EncoderFacts {
+        codec,
+        pixel_formats,
+    }))
+}
+
+/// The final path and its container: what the name says; for a folder, the source's name and kind.
+fn output(
+    options: &Options,
+    clip: &Clip,
+    encoder: Option<&EncoderFacts>,
+) -> anyhow::Result<Option<(PathBuf, Container)>> {
+    let (Some(path), Some(encoder)) = (&options.output, encoder) else {
+        return Ok(None);
+    };
+    if path.is_dir() {
+        let (container, extension) = Container::default_for(clip, &encoder.codec);
+        let name = clip.path.file_stem().unwrap_or_default();
+        let path = path.join(name).with_added_extension(extension);
+        if same_file(&path, &clip.path) {
+            let message = format!(
+                "the output would replace the input; choose another folder: {}",
+                path.display()
+            );
+            return Err(fail(Exit::Usage, message));
+        }
+        return Ok(Some((path, container)));
+    }
+    match Container::for_path(path) {
+        Some(container) => Ok(Some((path.clone(), container))),
+        None => Err(fail(
+            Exit::Usage,
+            format!(
+                "the name of the output must end in .mkv, .mp4 or .mov: {}",
+                path.display()
+            ),
+        )),
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}

@@ -1,0 +1,193 @@
+//! What a run says for itself: the plan in words, what was wrong with the input, the report.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+
+use anyhow::Context as _;
+use framewright_media::Health;
+use framewright_pipeline::{Ending, StageStats, bottleneck};
+
+use crate::cli::{Options, Reuse};
+use crate::notes::Notes;
+use crate::report::{self, Report, cpu_secs, peak_rss_bytes};
+use crate::screen::{Line, Screen};
+use crate::upscale::Done;
+use crate::upscale::mapping::{Mapping, percentage};
+use crate::upscale::plan::{Action, Plan};
+use crate::upscale::prepare::Prepared;
+
+/// The plan for people, a decision to a line.
+pub fn plan_lines(plan: &Plan) -> Vec<String> {
+    let Plan { input, model, .. } = plan;
+    let about = if input.frames_exact { "" } else { "about " };
+    let frames = input
+        .frames
+        .map_or(String::new(), |frames| format!(", {about}{frames} frames"));
+    let mut lines = vec![
+        format!(
+            "input: {}x{} {} {}, {} {}{frames}: {}",
+            input.width,
+            input.height,
+            input.codec,
+            input.pix_fmt,
+            input.colour.matrix,
+            input.colour.range,
+            input.path.display()
+        ),
+        format!(
+            "model: {} x{} on {} ({}, {})",
+            model.name, model.scale, plan.device, plan.engine, plan.precision
+        ),
+        format!(
+            "workers: {}, memory for frames {} MB",
+            plan.workers,
+            plan.memory_budget_bytes / 1_000_000
+        ),
+        match plan.reuse {
+            Reuse::Off => "reuse: off".into(),
+            Reuse::Frame => format!(
+                "reuse: repeated frames, tolerance {} levels",
+                plan.tolerance
+            ),
+        },
+    ];
+    if let Some(output) = &plan.output {
+        let crf = output
+            .crf
+            .map_or(String::new(), |crf| format!(" crf {crf}"));
+        let copied = plan
+            .streams
+            .iter()
+            .filter(|stream| stream.action == Action::Copy)
+            .count();
+        lines.push(format!(
+            "output: {}x{} {}{crf} {}, {copied} streams copied, {}: {}",
+            plan.width,
+            plan.height,
+            output.encoder,
+            output.pix_fmt,
+            output.container,
+            output.path.display()
+        ));
+    }
+    lines.extend(plan.why.iter().map(|why| format!("why: {why}")));
+    lines
+}
+
+/// What the comparison found, for `--plan-only`.
+pub fn repeats_line(mapping: &Mapping) -> String {
+    let (frames, unique) = (mapping.n_frames(), mapping.n_unique());
+    let share = percentage(frames - unique, frames);
+    format!(
+        "frames: {frames}, {unique} to compute, {} repeats ({share:.1} %)",
+        frames - unique
+    )
+}
+
+/// Warns of what was wrong with the input.
+pub fn note_health(health: &Health, notes: &Notes) {
+    let frames = |n: u64| {
+        if n == 1 {
+            "1 frame".into()
+        } else {
+            format!("{n} frames")
+        }
+    };
+    if health.corrupt_frames > 0 {
+        notes.warn(format!(
+            "the input is damaged: {} decoded with errors and kept",
+            frames(health.corrupt_frames)
+        ));
+    }
+    if health.refused_packets > 0 {
+        notes.warn(format!(
+            "the input is damaged: {} video packets could not be decoded, their frames are missing",
+            health.refused_packets
+        ));
+    }
+    if health.repaired_timestamps > 0 {
+        notes.warn(format!(
+            "{} had no timestamp or one that does not increase; it was set behind the one before",
+            frames(health.repaired_timestamps)
+        ));
+    }
+    if let Some(how) = &health.truncated {
+        notes.warn(format!("the input is truncated: {how}"));
+    }
+}
+
+/// Writes, prints and says the report, as asked for.
+///
+/// # Errors
+/// A place to write to refuses it.
+pub fn report(
+    options: &Options,
+    prepared: &Prepared,
+    done: &Done<'_>,
+    output: Option<PathBuf>,
+    notes: &Notes,
+    screen: &Screen,
+) -> anyhow::Result<()> {
+    let report = compose(prepared, done, output, notes);
+    if let Some(path) = &options.report {
+        report::write_json(path, &report).context("cannot write the report")?;
+    }
+    if options.json {
+        report::print_json(&report)?;
+    }
+    if done.ended.ending == Ending::Completed {
+        screen.say(&Line::Info(report.summary()));
+    }
+    Ok(())
+}
+
+fn compose(prepared: &Prepared, done: &Done<'_>, output: Option<PathBuf>, notes: &Notes) -> Report {
+    let (plan, health) = (&prepared.plan, prepared.decoder.health());
+    let frames_in = done.tally.frames_in.load(Relaxed);
+    let frames_out = done.tally.frames_out.load(Relaxed);
+    let duplicates = done.mapping.n_frames() - done.mapping.n_unique();
+    let wall_secs = done.started.elapsed().as_secs_f64();
+    Report {
+        version: 1,
+        input: plan.input.path.clone(),
+        output,
+        frames_in,
+        frames_out,
+        unique_frames: done.mapping.n_unique(),
+        duplicates,
+        duplicate_percentage: percentage(duplicates, frames_in),
+        compute_fraction: if frames_in == 0 {
+            0.0
+        } else {
+            done.mapping.n_unique() as f64 / frames_in as f64
+        },
+        wall_secs,
+        cpu_secs: cpu_secs(),
+        fps: frames_out as f64 / wall_secs,
+        peak_rss_bytes: peak_rss_bytes(),
+        engine: plan.engine.clone(),
+        device: plan.device.clone(),
+        precision: plan.precision.clone(),
+        model: report::Model {
+            name: plan.model.name.clone(),
+            sha256: plan.model.sha256.clone(),
+            scale: plan.model.scale,
+        },
+        stages: done.ended.stages.iter().map(stage).collect(),
+        bottleneck: bottleneck(&done.ended.stages).map(String::from),
+        corrupt_frames: health.corrupt_frames,
+        truncated: health.truncated.is_some(),
+        fallbacks: notes.fallbacks(),
+        warnings: notes.warnings(),
+    }
+}
+
+fn stage(stats: &StageStats) -> report::Stage {
+    report::Stage {
+        name: stats.name.clone(),
+        items: stats.items,
+        busy_secs: stats.busy.as_secs_f64(),
+        input_wait_secs: stats.input_wait.as_secs_f64(),
+        output_wait_secs: stats.output_wait.as_secs_f64(),
+    }
+}

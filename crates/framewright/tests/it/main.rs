@@ -1,0 +1,17 @@
+//! The program as its users meet it: one binary, so that it is linked once.
+//!
+//! Clips come from `../shared/assets`; a test that needs them and does not find them says `skipped:`.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests start the program and its judges, and print the tables a reader wants to see"
+)]
+
+mod bad_input;
+mod cli;
+mod env;
+mod interrupt;
+mod quality;
+mod reuse;
+mod streams;
