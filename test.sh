@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs the whole suite. Leaves nothing outside target/ but system packages
+# and cargo-nextest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+PATH=$PATH:${HOME:-/nonexistent}/.cargo/bin
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "what the tests need"
+scripts/system-packages.sh
+cargo nextest --version > /dev/null 2>&1 || cargo install --locked cargo-nextest
+if [ -z "${FRAMEWRIGHT_ORT:-}" ]; then
+  XDG_DATA_HOME=$target/test-data cargo run --locked --quiet --package framewright -- setup
+  export FRAMEWRIGHT_ORT=$target/test-data/framewright/libonnxruntime.so
+fi
+# The independent computation of the pixels is in Python.
+if ! python3 -c 'import numpy, onnxruntime' 2> /dev/null; then
+  export PYTHONPATH=$target/test-python
+  python3 -c 'import numpy, onnxruntime' 2> /dev/null ||
+    python3 -m pip install --quiet --target "$PYTHONPATH" numpy onnxruntime
+fi
+[ -d ../shared/assets ] || echo "skipped: ../shared/assets is not here, tests that need it check nothing"
+
+step "tests"
+profile=default
+[ "${CI:-}" != true ] || profile=ci
+cargo nextest run --locked --workspace --profile "$profile"
+
+step "examples in the documentation"
+cargo test --locked --workspace --doc
+
+step "every interleaving of the queue (loom)"
+RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$target/loom \
+  cargo test --locked --package framewright-pipeline --test loom --release
