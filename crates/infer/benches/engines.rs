@@ -22,9 +22,8 @@ fn frames(c: &mut Criterion, name: &str, upscaler: &mut dyn Upscaler, width: usi
     let mut output = PlanarRgb::default();
     c.bench_function(name, |bencher| {
         bencher.iter(|| {
-            upscaler
-                .run(black_box(&input), black_box(&mut output))
-                .expect("a good model")
+            let result = upscaler.run(black_box(&input), black_box(&mut output));
+            result.expect("a good model");
         });
     });
 }

@@ -47,6 +47,10 @@ impl Model {
             }
             Err(error) => return Err(read(error)),
             Ok(file) if file.is_dir() => return Err(read(io::ErrorKind::IsADirectory.into())),
+            // A device or a pipe may never end.
+            Ok(file) if !file.is_file() => {
+                return Err(read(io::Error::other("not a regular file")));
+            }
             Ok(_) => {}
         }
         Ok(Self(Kind::Onnx(OnnxModel::open(path)?)))
@@ -99,8 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_a_folder_and_a_path_like_the_name_are_read_errors_that_end_with_the_path() {
-        for path in ["gone.onnx", "some/folder/gone", "/", "./nearest-x2"] {
+    fn what_is_not_a_readable_file_is_an_error_that_ends_with_the_path() {
+        for path in [
+            "gone.onnx",
+            "some/folder/gone",
+            "/",
+            "/dev/zero",
+            "./nearest-x2",
+        ] {
             let error = error(path);
             assert!(matches!(error, Error::ReadModel { .. }), "{error:?}");
             assert!(error.to_string().ends_with(path), "{error}");

@@ -40,7 +40,10 @@ fn load(path: &Path) -> Result<Environment, Error> {
         problem,
         path: path.to_owned(),
     };
-    let builder = ::ort::init_from(path).map_err(|error| library(load_problem(&error)))?;
+    // A relative path would be taken as relative to the program, not to where we are.
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let loaded = ::ort::init_from(&absolute);
+    let builder = loaded.map_err(|error| library(load_problem(&error, &absolute)))?;
     let environment = builder
         .with_name("framewright")
         .with_telemetry(false)
@@ -56,15 +59,15 @@ fn load(path: &Path) -> Result<Environment, Error> {
     Ok(environment)
 }
 
-fn load_problem(error: &LoadDynamicError) -> String {
+fn load_problem(error: &LoadDynamicError, path: &Path) -> String {
     let fix = "run `framewright setup` to install one that works";
     match error {
         LoadDynamicError::Dlopen { error, .. } => {
-            // The loader's own sentence starts with the path, which the message ends with.
-            let said = error.to_string();
+            // The loader's own sentence starts with the path, which our message ends with.
+            let (said, start) = (error.to_string(), format!("{}: ", path.display()));
             format!(
                 "ONNX Runtime does not load ({}), {fix}",
-                said.rsplit(": ").next().unwrap_or(&said)
+                said.strip_prefix(&start).unwrap_or(&said)
             )
         }
         LoadDynamicError::MissingApi { .. } => format!("this library is not ONNX Runtime, {fix}"),

@@ -16,13 +16,13 @@ pub(crate) fn padded(side: usize, alignment: u32, min_size: u32) -> usize {
 
 /// Writes `input`, continued to `width` × `height`, as the tensor `[1, 3, height, width]`.
 ///
-/// `convert` turns a row of f32 into the tensor's type. `input` must not be empty.
+/// `convert` writes a row of f32 in the tensor's type, as [`copy_from_slice`](slice::copy_from_slice) does for f32. `input` must not be empty.
 pub(crate) fn pad_into<T: Copy + Default>(
     input: &PlanarRgb,
     width: usize,
     height: usize,
     tensor: &mut Vec<T>,
-    convert: impl Fn(&[f32], &mut [T]),
+    convert: impl Fn(&mut [T], &[f32]),
 ) {
     tensor.resize(3 * width * height, T::default());
     for (plane, target) in input
@@ -33,7 +33,7 @@ pub(crate) fn pad_into<T: Copy + Default>(
         for (y, target) in target.chunks_exact_mut(width).enumerate() {
             let from = y.min(input.height() - 1) * input.width();
             let (inside, right) = target.split_at_mut(input.width());
-            convert(&plane[from..from + input.width()], inside);
+            convert(inside, &plane[from..from + input.width()]);
             right.fill(inside[input.width() - 1]);
         }
     }
@@ -53,7 +53,7 @@ pub(crate) fn crop_into<T>(
     tensor: &[T],
     width: usize,
     output: &mut PlanarRgb,
-    convert: impl Fn(&[T], &mut [f32]),
+    convert: impl Fn(&mut [f32], &[T]),
 ) -> Result<(), NotFinite> {
     let (out_width, plane) = (output.width(), tensor.len() / 3);
     let mut finite = true;
@@ -62,7 +62,7 @@ pub(crate) fn crop_into<T>(
             .chunks_exact(width)
             .zip(target.chunks_exact_mut(out_width))
         {
-            convert(&source[..out_width], target);
+            convert(target, &source[..out_width]);
             finite &= all_finite(target);
         }
     }
@@ -119,13 +119,13 @@ mod tests {
             let picture = counted(width, height);
             let (w, h) = (width + right, height + below);
             let mut tensor = vec![-1.0; 5];
-            pad_into(&picture, w, h, &mut tensor, |row, out| out.copy_from_slice(row));
+            pad_into(&picture, w, h, &mut tensor, <[f32]>::copy_from_slice);
             prop_assert_eq!(tensor.len(), 3 * w * h);
             for (c, plane) in picture.planes().into_iter().enumerate() {
                 for y in 0..h {
                     for x in 0..w {
                         let inside = plane[y.min(height - 1) * width + x.min(width - 1)];
-                        prop_assert_eq!(tensor[(c * h + y) * w + x], inside);
+                        prop_assert_eq!(tensor[(c * h + y) * w + x].to_bits(), inside.to_bits());
                     }
                 }
             }
@@ -137,9 +137,9 @@ mod tests {
         ) {
             let picture = counted(width, height);
             let mut tensor = Vec::new();
-            pad_into(&picture, width + right, height + below, &mut tensor, |row, out| out.copy_from_slice(row));
+            pad_into(&picture, width + right, height + below, &mut tensor, <[f32]>::copy_from_slice);
             let mut back = PlanarRgb::new(width, height);
-            crop_into(&tensor, width + right, &mut back, |row, out| out.copy_from_slice(row)).unwrap();
+            crop_into(&tensor, width + right, &mut back, <[f32]>::copy_from_slice).unwrap();
             prop_assert_eq!(back, picture);
         }
     }
@@ -150,9 +150,7 @@ mod tests {
         picture.planes_mut()[0][4 * 6 + 1] = f32::NAN;
         picture.planes_mut()[2][2 * 6 + 3] = f32::INFINITY;
         let mut output = PlanarRgb::new(6, 5);
-        let found = crop_into(picture.data(), 6, &mut output, |row, out| {
-            out.copy_from_slice(row)
-        });
+        let found = crop_into(picture.data(), 6, &mut output, <[f32]>::copy_from_slice);
         assert_eq!(
             found,
             Err(NotFinite {
@@ -169,9 +167,7 @@ mod tests {
         picture.planes_mut()[1][5] = f32::NAN;
         picture.planes_mut()[1][4 * 6] = f32::NAN;
         let mut output = PlanarRgb::new(5, 4);
-        let found = crop_into(picture.data(), 6, &mut output, |row, out| {
-            out.copy_from_slice(row)
-        });
+        let found = crop_into(picture.data(), 6, &mut output, <[f32]>::copy_from_slice);
         assert_eq!(found, Ok(()));
     }
 }

@@ -1,5 +1,10 @@
 //! Memory over many frames, alone in its process so that nothing else is counted.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a test may panic as the test does"
+)]
+
 use std::path::Path;
 
 use framewright_infer::{Error, Model, find_library};

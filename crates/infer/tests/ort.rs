@@ -6,6 +6,11 @@
     clippy::disallowed_methods,
     reason = "tests start threads to cancel from and a child process to watch end"
 )]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of a test may panic and print as the test does"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -272,6 +277,25 @@ fn an_empty_picture_is_an_error_and_not_a_crash() {
 }
 
 #[test]
+fn an_answer_of_the_wrong_size_is_an_error_with_both_sizes() {
+    if !library_is_here() {
+        return;
+    }
+    let mut upscaler = one(&fixture("cut-at-200-x2.onnx"));
+    assert_eq!(
+        upscale(&mut *upscaler, &pattern(100, 60)),
+        enlarged(&pattern(100, 60), 2)
+    );
+    match upscaler.run(&pattern(101, 60), &mut PlanarRgb::default()) {
+        Err(Error::Run { problem, .. }) => assert!(
+            problem.contains("101x60") && problem.contains("120, 200"),
+            "{problem}"
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn the_hash_and_name_are_those_of_the_file() {
     if !library_is_here() {
         return;
@@ -434,19 +458,17 @@ fn cancel_ends_a_720p_run_within_100_ms_for_good_and_nothing_waits_for_what_is_l
         return;
     };
     let model = Model::open(path).unwrap();
-    // The best of three, so that a moment in which the machine is busy elsewhere does not count.
+    // The middle of three, so that one moment in which the machine is busy elsewhere does not count.
     let latencies =
         [400, 700, 1100].map(|wait| cancel_latency(&model, Duration::from_millis(wait)));
     println!("cancelled and dropped after {latencies:?}");
-    let promise = Duration::from_millis(100);
-    assert!(
-        latencies.iter().any(|(run, _)| *run <= promise),
-        "{latencies:?}"
-    );
-    assert!(
-        latencies.iter().any(|(_, dropping)| *dropping <= promise),
-        "{latencies:?}"
-    );
+    for mut times in [
+        latencies.map(|(run, _)| run),
+        latencies.map(|(_, dropping)| dropping),
+    ] {
+        times.sort();
+        assert!(times[1] <= Duration::from_millis(100), "{latencies:?}");
+    }
 }
 
 #[test]
@@ -528,85 +550,4 @@ fn the_process_exits_cleanly_while_a_cancelled_run_still_computes() {
             started.elapsed()
         );
     }
-}
-
-/// Not a test of its own: what the next one runs with other libraries.
-#[test]
-#[ignore = "needs its own process; run by the test below"]
-fn child_that_opens_a_model() {
-    match Model::open(fixture("nearest-x2.onnx")) {
-        Ok(_) => println!("opened"),
-        Err(error @ (Error::MissingLibrary { .. } | Error::Library { .. })) => {
-            println!("library: {error}")
-        }
-        Err(error) => println!("other: {error}"),
-    }
-}
-
-#[test]
-fn a_library_that_cannot_be_used_is_named_with_the_command_that_fixes_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let opened_with = |library: &Path| {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--ignored",
-                "--exact",
-                "--nocapture",
-                "child_that_opens_a_model",
-            ])
-            .env("FRAMEWRIGHT_ORT", library)
-            .env("XDG_DATA_HOME", folder.path())
-            .env("HOME", folder.path())
-            .env("PATH", "")
-            .env_remove("VIRTUAL_ENV")
-            .env_remove("CONDA_PREFIX")
-            .output()
-            .unwrap();
-        assert!(
-            child.status.success(),
-            "{}",
-            String::from_utf8_lossy(&child.stderr)
-        );
-        let text = String::from_utf8(child.stdout).unwrap();
-        let line = text
-            .lines()
-            .find(|line| line.contains("library: "))
-            .unwrap_or_else(|| panic!("{text}"));
-        assert!(line.contains("`framewright setup`"), "{line}");
-        line.to_owned()
-    };
-    let compiled = |name: &str, source: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(path.with_extension("c"), source).unwrap();
-        let made = Command::new("cc")
-            .args(["-shared", "-fPIC", "-o"])
-            .args([&path, &path.with_extension("c")])
-            .status();
-        assert!(made.unwrap().success());
-        path
-    };
-    let text = folder.path().join("text.so");
-    std::fs::write(&text, "not a library").unwrap();
-    let other = compiled("other.so", "int answer(void) { return 42; }");
-    let old = compiled(
-        "old.so",
-        "static const void *api(unsigned v) { return 0; }\n\
-         static const char *version(void) { return \"1.16.3\"; }\n\
-         static const struct { const void *(*a)(unsigned); const char *(*v)(void); } base = { api, version };\n\
-         const void *OrtGetApiBase(void) { return &base; }",
-    );
-    for (library, reason) in [
-        (text.as_path(), "does not load"),
-        (&other, "is not ONNX Runtime"),
-        (&old, "ONNX Runtime 1.16.3 is too old, 1.23 or later"),
-        (&folder.path().join("gone.so"), "nothing that exists"),
-    ] {
-        let line = opened_with(library);
-        assert!(
-            line.contains(reason) && line.ends_with(library.to_str().unwrap()),
-            "{line}"
-        );
-    }
-    let line = opened_with(Path::new(""));
-    assert!(line.contains("was not found"), "{line}");
 }

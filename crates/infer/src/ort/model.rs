@@ -23,21 +23,24 @@ pub(crate) struct OnnxModel {
 impl OnnxModel {
     /// Loads the file, checks what it takes and gives, and probes it.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let file = fs::read(path).map_err(|source| Error::ReadModel {
-            path: path.to_owned(),
-            source,
-        })?;
         let unfit = |problem| Error::Model {
             problem,
             path: path.to_owned(),
         };
-        if file.is_empty() {
-            return Err(unfit("the model file is empty".to_owned()));
-        }
+        let sha256 = match fs::read(path) {
+            Ok(file) if file.is_empty() => return Err(unfit("the model file is empty".to_owned())),
+            Ok(file) => hexadecimal(&Sha256::digest(file)),
+            Err(source) => {
+                return Err(Error::ReadModel {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        };
         let environment = environment()?;
         let mut network = Network::load(&environment, path).map_err(unfit)?;
         let sizes = probe(&mut network).map_err(unfit)?;
-        let info = describe(path, &file, sizes, network.input);
+        let info = describe(path, sha256, sizes, network.input);
         Ok(Self {
             environment,
             path: path.to_owned(),
@@ -61,7 +64,7 @@ impl OnnxModel {
     }
 }
 
-fn describe(path: &Path, file: &[u8], sizes: Sizes, input: Element) -> ModelInfo {
+fn describe(path: &Path, sha256: String, sizes: Sizes, input: Element) -> ModelInfo {
     let Sizes {
         scale,
         alignment,
@@ -88,7 +91,7 @@ fn describe(path: &Path, file: &[u8], sizes: Sizes, input: Element) -> ModelInfo
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned(),
-        sha256: Some(hexadecimal(&Sha256::digest(file))),
+        sha256: Some(sha256),
         scale,
         alignment,
         min_size,

@@ -119,11 +119,7 @@ fn not_finite(bad: &crate::pad::NotFinite, total: usize) -> String {
 
 fn scale_of(shape: &[i64], width: usize, height: usize) -> Result<usize, String> {
     let unfit = |what: &str| {
-        let shape: Vec<_> = shape.iter().map(i64::to_string).collect();
-        format!(
-            "the model answers a {width}x{height} picture with a tensor [{}], {what}",
-            shape.join(", ")
-        )
+        format!("the model answers a {width}x{height} picture with a tensor {shape:?}, {what}")
     };
     let &[1, 3, out_height, out_width] = shape else {
         return Err(unfit("which is not one RGB picture"));

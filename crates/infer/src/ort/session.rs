@@ -52,12 +52,12 @@ impl Input {
     pub(super) fn fill(&mut self, picture: &PlanarRgb, width: usize, height: usize) {
         (self.width, self.height) = (width, height);
         match &mut self.values {
-            InputValues::F32(to) => pad_into(picture, width, height, to, |row, to| {
-                to.copy_from_slice(row)
-            }),
-            InputValues::F16(to) => pad_into(picture, width, height, to, |row, to| {
-                to.convert_from_f32_slice(row)
-            }),
+            InputValues::F32(to) => {
+                pad_into(picture, width, height, to, <[f32]>::copy_from_slice);
+            }
+            InputValues::F16(to) => {
+                pad_into(picture, width, height, to, <[f16]>::convert_from_f32_slice);
+            }
         }
     }
 }
@@ -74,15 +74,25 @@ enum OutputValues<'a> {
 }
 
 impl Output<'_> {
+    /// Checks that the answer is one RGB picture, `scale` times as large as `input`.
+    pub(super) fn check(&self, input: &Input, scale: usize) -> Result<(), String> {
+        let (width, height) = (input.width, input.height);
+        if self.shape == [1, 3, (scale * height) as i64, (scale * width) as i64] {
+            return Ok(());
+        }
+        Err(format!(
+            "the model answered a {width}x{height} picture with a tensor {:?}, {scale} times its size was expected",
+            self.shape
+        ))
+    }
+
     /// Writes the top left part, as large as `picture` is. The shape must have been checked.
     pub(super) fn crop_into(&self, picture: &mut PlanarRgb) -> Result<(), NotFinite> {
         let width = self.shape[3] as usize;
         match self.values {
-            OutputValues::F32(from) => {
-                crop_into(from, width, picture, |row, to| to.copy_from_slice(row))
-            }
+            OutputValues::F32(from) => crop_into(from, width, picture, <[f32]>::copy_from_slice),
             OutputValues::F16(from) => {
-                crop_into(from, width, picture, |row, to| row.convert_to_f32_slice(to))
+                crop_into(from, width, picture, |to, row| row.convert_to_f32_slice(to))
             }
         }
     }
@@ -164,17 +174,15 @@ fn load_problem(error: &ort::Error) -> String {
 }
 
 fn one<'a>(outlets: &'a [Outlet], what: &str) -> Result<&'a Outlet, String> {
-    match outlets {
-        [outlet] => Ok(outlet),
-        _ => {
-            let names: Vec<_> = outlets.iter().map(Outlet::name).collect();
-            Err(format!(
-                "the model has {} {what}s ({}), an upscaler has one",
-                outlets.len(),
-                names.join(", ")
-            ))
-        }
+    if let [outlet] = outlets {
+        return Ok(outlet);
     }
+    let names: Vec<_> = outlets.iter().map(Outlet::name).collect();
+    Err(format!(
+        "the model has {} {what}s ({}), an upscaler has one",
+        outlets.len(),
+        names.join(", ")
+    ))
 }
 
 /// Everything about the input can be told from its declaration.

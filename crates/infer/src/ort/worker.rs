@@ -2,7 +2,7 @@
 //!
 //! ONNX Runtime stops only between two nodes of the graph, and one convolution on a 720p picture takes most of a second
 //! on one thread. A cancelled `run` therefore returns at once and leaves the thread to itself: it owns everything it
-//! touches – session, tensor, result – and ends after the node it is in.
+//! touches – session, tensor, result – and ends after the node it is in. The process may exit meanwhile.
 //!
 //! ```text
 //! run():  fill tensor ─▶ state.job ─▶ [fw-ort-N: network, crop, check] ─▶ state.done ─▶ output
@@ -19,8 +19,8 @@ use ort::session::RunOptions;
 use framewright_media::PlanarRgb;
 
 use super::one_line;
-use super::session::{Input, Network};
-use crate::pad::padded;
+use super::session::{Input, Network, Output};
+use crate::pad::{NotFinite, padded};
 use crate::{Canceller, Error, ModelInfo, Upscaler};
 
 /// A session and its thread.
@@ -72,8 +72,8 @@ impl OnnxUpscaler {
         });
         let input = Some(Input::new(network.input));
         let thread = spawn(format!("fw-ort-{worker}"), {
-            let (shared, model) = (Arc::clone(&shared), info.name.clone());
-            move || serve(network, &shared, &model)
+            let (shared, info) = (Arc::clone(&shared), info.clone());
+            move || serve(network, &shared, &info)
         })
         .map_err(|error| failed(format!("cannot start a thread: {error}")))?;
         Ok(Self {
@@ -203,10 +203,10 @@ fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<
     std::thread::Builder::new().name(name).spawn(body)
 }
 
-fn serve(mut network: Network, shared: &Shared, model: &str) {
+fn serve(mut network: Network, shared: &Shared, info: &ModelInfo) {
     let _ended = Ended(shared);
     while let Some(mut job) = shared.next() {
-        let result = job.run(&mut network, &shared.options, model);
+        let result = job.run(&mut network, &shared.options, info);
         // Nobody comes for the result of a cancelled run, and its pictures are large.
         shared.change(|state| state.done = (!state.cancelled).then_some((job, result)));
     }
@@ -226,24 +226,58 @@ impl Job {
         &mut self,
         network: &mut Network,
         options: &RunOptions,
-        model: &str,
+        info: &ModelInfo,
     ) -> Result<(), Error> {
         let failed = |problem| Error::Run {
             problem,
-            model: model.to_owned(),
+            model: info.name.clone(),
         };
-        let output = &mut self.output;
-        let answer = network.run(&self.input, options, |answer| answer.crop_into(output));
-        let bad = match answer {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(bad)) => bad,
-            Err(error) => return Err(failed(one_line(error.message()))),
+        let Self { input, output } = self;
+        let read = |answer: &Output| {
+            answer
+                .check(input, info.scale as usize)
+                .map(|()| answer.crop_into(output))
         };
-        Err(Error::NotFinite {
-            count: bad.count,
-            x: bad.x,
-            y: bad.y,
-            model: model.to_owned(),
-        })
+        match network.run(input, options, read) {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(NotFinite { count, x, y }))) => Err(Error::NotFinite {
+                count,
+                x,
+                y,
+                model: info.name.clone(),
+            }),
+            Ok(Err(problem)) => Err(failed(problem)),
+            Err(error) => Err(failed(one_line(error.message()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{environment, session::Element};
+    use super::*;
+
+    #[test]
+    fn a_thread_that_is_gone_is_an_error_and_not_a_wait_for_ever() {
+        match environment() {
+            Ok(_) => {}
+            Err(Error::MissingLibrary { .. }) => {
+                return println!("skipped: ONNX Runtime is not here");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        let options = RunOptions::new().unwrap();
+        let shared = Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            options,
+        };
+        drop(Ended(&shared));
+        let job = Job {
+            input: Input::new(Element::F32),
+            output: PlanarRgb::default(),
+        };
+        let result = shared.exchange(job, "some model").map(|_| ());
+        assert!(matches!(result, Err(Error::Run { .. })), "{result:?}");
     }
 }
