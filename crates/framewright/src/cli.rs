@@ -184,11 +184,12 @@ struct UpscaleArgs {
     /// The video to read
     input: PathBuf,
 
-    /// The file to write; its ending chooses the container
+    /// The file to write (.mkv, .mp4, .mov), or a folder to write it into
     ///
-    /// Not needed with --encoder null or --plan-only. The file appears when it is complete;
-    /// after Ctrl-C it holds what was done by then.
-    #[arg(short, long, value_name = "FILE")]
+    /// In a folder it takes the name and the kind of the source, or MKV where that kind cannot hold
+    /// everything. It appears when it is complete; after Ctrl-C the part that was done is beside
+    /// it, NAME.partial.EXT. Not needed with --encoder null or --plan-only.
+    #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
 
     /// Name of a built-in model, or path of an ONNX file
@@ -431,7 +432,7 @@ Examples:
   framewright upscale in.mkv -o out.mkv -m model-x2.onnx --report report.json -q
   framewright upscale in.mkv -m model-x2.onnx --plan-only --json
 
-Ctrl-C once finishes the frames in flight and leaves a playable file of what is done;
+Ctrl-C once completes the frames in flight and leaves a playable file of what is done;
 twice stops at once and leaves nothing.
 
 Environment:

@@ -77,6 +77,13 @@ pub struct Stream {
     pub(crate) codec_id: ffi::AVCodecID,
 }
 
+impl Stream {
+    /// Whether FFmpeg knows what its packets are; unknown ones cannot be written to any container.
+    pub fn is_known(&self) -> bool {
+        self.codec_id != ffi::AVCodecID::NONE
+    }
+}
+
 /// What a stream carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamKind {

@@ -7,6 +7,7 @@ use ffmpeg_sys_the_third as ffi;
 
 use crate::av;
 use crate::clip::{Clip, Stream, StreamKind};
+use crate::subtitle;
 
 /// A container format to write.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +74,11 @@ impl Container {
         matches!(self.name().as_str(), "mp4" | "mov" | "ipod" | "3gp")
     }
 
+    /// Blocks before time zero have a place in Matroska, edit lists in MP4.
+    pub(crate) fn keeps_negative_timestamps(self) -> bool {
+        self.is_mov() || matches!(self.name().as_str(), "matroska" | "webm")
+    }
+
     /// Whether a stream can be copied into it as it is.
     pub fn holds(self, stream: &Stream) -> bool {
         match stream.kind {
@@ -81,6 +87,11 @@ impl Container {
             StreamKind::Data => false,
             _ => self.holds_id(stream.codec_id),
         }
+    }
+
+    /// Whether a stream that it cannot hold is text subtitles, which are converted.
+    pub fn converts(self, stream: &Stream) -> bool {
+        !self.holds(stream) && subtitle::encoder_for(self, stream.codec_id).is_some()
     }
 
     /// Whether video of the codec called `name` (FFmpeg's name, such as `h264`) can be written to it.
@@ -96,12 +107,13 @@ impl Container {
         unsafe { ffi::avformat_query_codec(self.0, id, ffi::FF_COMPLIANCE_EXPERIMENTAL) == 1 }
     }
 
-    /// The streams of a clip that it cannot hold, data streams left aside (nobody expects time codes to survive).
+    /// The streams of a clip that it cannot hold although another container could. Data streams are left aside (nobody
+    /// expects time codes to survive), and so is what FFmpeg itself does not know.
     pub fn missing(self, clip: &Clip) -> Vec<&Stream> {
         clip.streams
             .iter()
             .filter(|stream| stream.index != clip.video.index && stream.kind != StreamKind::Data)
-            .filter(|stream| !self.holds(stream))
+            .filter(|stream| stream.is_known() && !self.holds(stream) && !self.converts(stream))
             .collect()
     }
 }

@@ -25,6 +25,7 @@ mod packet;
 mod pixel_format;
 mod rgb;
 mod side_data;
+mod subtitle;
 mod tags;
 
 pub use av::{AvError, Rational, ffmpeg_version, set_log_warnings};

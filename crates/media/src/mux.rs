@@ -17,6 +17,7 @@ use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::packet::Packet;
 use crate::side_data;
+use crate::subtitle;
 
 /// Tags that describe the old file rather than its content; muxers write their own.
 const NOT_COPIED: [&str; 5] = [
@@ -45,6 +46,8 @@ struct Track {
     /// Time base of the packets that come in.
     time_base: ffi::AVRational,
     last_dts: Option<i64>,
+    /// For text subtitles in a format that the container does not know.
+    converter: Option<subtitle::Converter>,
 }
 
 // SAFETY: the context is used by whoever owns this value, one thread at a time.
@@ -84,14 +87,20 @@ impl Muxer {
             repaired_timestamps: 0,
         };
         // SAFETY: just allocated. Containers mark some combinations (FLAC in MP4) as experimental that all players know.
-        unsafe { (*context).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL };
+        // Sound often starts a few milliseconds before zero (encoder delay): FFmpeg would move all streams later for it.
+        unsafe {
+            (*context).strict_std_compliance = ffi::FF_COMPLIANCE_EXPERIMENTAL;
+            if container.keeps_negative_timestamps() {
+                (*context).avoid_negative_ts = ffi::AVFMT_AVOID_NEG_TS_DISABLED;
+            }
+        }
         for index in (0..input.clip().streams.len()).filter(|index| !left_out.contains(index)) {
             muxer.by_input.insert(index, muxer.tracks.len());
             if index == input.clip().video.index {
                 muxer.video = muxer.tracks.len();
                 muxer.add_video(input, encoder)?;
             } else {
-                muxer.add_copy(input, index)?;
+                muxer.add_copy(input, index, container)?;
             }
         }
         muxer.copy_chapters(input);
@@ -117,6 +126,7 @@ impl Muxer {
         self.tracks.push(Track {
             time_base,
             last_dts: None,
+            converter: None,
         });
         stream.time_base = time_base;
         stream
@@ -150,16 +160,25 @@ impl Muxer {
         Ok(())
     }
 
-    fn add_copy(&mut self, input: &Decoder, index: usize) -> Result<(), Error> {
+    fn add_copy(
+        &mut self,
+        input: &Decoder,
+        index: usize,
+        container: Container,
+    ) -> Result<(), Error> {
         let source = input.demuxer().stream(index);
+        let information = &input.clip().streams[index];
+        let converter = match subtitle::encoder_for(container, information.codec_id) {
+            Some(encoder) if !container.holds(information) => {
+                Some(subtitle::Converter::open(source, encoder)?)
+            }
+            _ => None,
+        };
         let stream = self.new_stream(source.time_base);
-        // SAFETY: both are valid. The tag is the old container's name for the codec; zero lets the new one choose.
-        check(unsafe {
-            let copied = ffi::avcodec_parameters_copy(stream.codecpar, source.codecpar);
-            (*stream.codecpar).codec_tag = 0;
-            copied
-        })
-        .map_err(Error::av("describing a copied stream"))?;
+        match &converter {
+            Some(converter) => converter.describe(stream)?,
+            None => copy_parameters(source, stream)?,
+        }
         stream.sample_aspect_ratio = source.sample_aspect_ratio;
         stream.avg_frame_rate = source.avg_frame_rate;
         stream.r_frame_rate = source.r_frame_rate;
@@ -171,6 +190,10 @@ impl Muxer {
         }
         // SAFETY: the source's dictionary is valid while `input` lives.
         unsafe { copy_tags(source.metadata, &mut stream.metadata, |_| true) };
+        self.tracks
+            .last_mut()
+            .expect("a track was just added")
+            .converter = converter;
         Ok(())
     }
 
@@ -291,15 +314,19 @@ impl Muxer {
         self.write(packet, self.video)
     }
 
-    /// Writes a packet of the input as it is.
+    /// Writes a packet of the input: as it is, or its text in the form that the container knows.
     ///
     /// # Errors
     /// [`Error::Write`] when the disk is full or fails.
     pub fn write_copy(&mut self, packet: Packet) -> Result<(), Error> {
-        match self.by_input.get(&packet.stream()) {
-            Some(&track) => self.write(packet, track),
-            None => Ok(()),
-        }
+        let Some(&track) = self.by_input.get(&packet.stream()) else {
+            return Ok(());
+        };
+        let packet = match &mut self.tracks[track].converter {
+            Some(converter) => converter.convert(&packet)?,
+            None => Some(packet),
+        };
+        packet.map_or(Ok(()), |packet| self.write(packet, track))
     }
 
     fn write(&mut self, mut packet: Packet, track: usize) -> Result<(), Error> {
@@ -308,6 +335,7 @@ impl Muxer {
         let Track {
             time_base,
             last_dts,
+            ..
         } = &mut self.tracks[track];
         let raw = packet.raw_mut();
         raw.stream_index = track as i32;
@@ -382,6 +410,17 @@ impl Drop for Muxer {
         // SAFETY: frees the context this value owns.
         unsafe { ffi::avformat_free_context(self.context) }
     }
+}
+
+fn copy_parameters(source: &ffi::AVStream, stream: &mut ffi::AVStream) -> Result<(), Error> {
+    // SAFETY: both are valid. The tag is the old container's name for the codec; zero lets the new one choose.
+    check(unsafe {
+        let copied = ffi::avcodec_parameters_copy(stream.codecpar, source.codecpar);
+        (*stream.codecpar).codec_tag = 0;
+        copied
+    })
+    .map_err(Error::av("describing a copied stream"))?;
+    Ok(())
 }
 
 /// Whether every frame lasts the same, as far as FFmpeg could tell from the start of the file. Only then is the rate

@@ -47,7 +47,9 @@ impl ColourTags {
             self.space = ffi::AVColorSpace::RGB;
             self.range = ffi::AVColorRange::JPEG;
         }
-        if self.space == ffi::AVColorSpace::UNSPECIFIED {
+        // RGB on subsampled planes is a wrong tag, seen in the wild: the equations are then unknown.
+        let mistagged = self.space == ffi::AVColorSpace::RGB && !format.is_rgb();
+        if self.space == ffi::AVColorSpace::UNSPECIFIED || mistagged {
             self.space = if hd {
                 ffi::AVColorSpace::BT709
             } else {

@@ -12,6 +12,7 @@ use crate::failure::Stopped;
 use crate::gauge::{self, Side, Wait};
 use crate::sync::{self, Condvar, Mutex, MutexGuard, lock};
 
+/// What [`Tx`] and [`Rx`] are the ends of.
 pub struct Queue<T> {
     capacity: usize,
     state: Mutex<State<T>>,
@@ -39,10 +40,12 @@ pub trait Port: Send + Sync {
     fn end(&self);
     /// Drops what is in it; whoever waits or comes later gets [`Stopped`].
     fn stop(&self);
+    /// Whether it was stopped, by the run or because nobody reads it.
     fn is_stopped(&self) -> bool;
 }
 
 impl<T: Send> Queue<T> {
+    /// A queue of `capacity` places, at least one.
     pub fn new(capacity: usize) -> Self {
         let state = State {
             places: VecDeque::new(),
@@ -53,7 +56,6 @@ impl<T: Send> Queue<T> {
             waiting_for_room: 0,
             waiting_for_item: 0,
         };
-        // Nothing passes through a queue without a place.
         Self {
             capacity: capacity.max(1),
             state: Mutex::new(state),
@@ -62,6 +64,7 @@ impl<T: Send> Queue<T> {
         }
     }
 
+    /// A sending end.
     pub fn tx(self: &Arc<Self>) -> Tx<T> {
         Tx {
             queue: Arc::clone(self),
@@ -92,6 +95,7 @@ impl<T: Send> Queue<T> {
         }
     }
 
+    /// Takes the next place for `item`, after waiting for room.
     pub fn send(&self, item: T) -> Result<(), Stopped> {
         let mut state = self.wait_for_room()?;
         state.places.push_back(Some(item));
@@ -124,6 +128,7 @@ impl<T: Send> Queue<T> {
         place
     }
 
+    /// Puts `item` where its place is.
     pub fn fill(&self, place: Place, item: T) -> Result<(), Stopped> {
         let mut state = lock(&self.state);
         if state.stopped {
@@ -136,6 +141,7 @@ impl<T: Send> Queue<T> {
         Ok(())
     }
 
+    /// Takes the item of the oldest place, after waiting for it to be filled.
     pub fn recv(&self) -> Result<Option<T>, Stopped> {
         let mut state = lock(&self.state);
         let mut wait = None;

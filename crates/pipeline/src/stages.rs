@@ -153,12 +153,12 @@ pub struct Stage {
 
 struct Open {
     bodies: usize,
-    all_well: bool,
     // Held until the stage is concluded: the stage before it learns of the end only after a failure is recorded.
     input: Option<Arc<dyn Send + Sync>>,
 }
 
 impl Stage {
+    /// A stage of `bodies` threads that holds `input` until the last of them is concluded, and then ends `output`.
     pub fn new(
         control: &Control,
         name: &str,
@@ -167,11 +167,7 @@ impl Stage {
         bodies: usize,
     ) -> Self {
         let gauge = Arc::new(Gauge::new(name, bodies, output.is_none()));
-        let open = Mutex::new(Open {
-            bodies,
-            all_well: true,
-            input,
-        });
+        let open = Mutex::new(Open { bodies, input });
         Self {
             name: name.to_owned(),
             control: control.clone(),
@@ -183,7 +179,6 @@ impl Stage {
 
     /// Called for each body of the stage, after it has returned and all that it owned is gone.
     pub fn conclude(&self, outcome: Result<(), Cause>) {
-        let well = outcome.is_ok();
         match outcome {
             Err(Cause::Error(error)) if self.is_unread() && comes_from_stopped(&*error) => {}
             Err(cause) => self.control.fail(Failure {
@@ -192,19 +187,17 @@ impl Stage {
             }),
             Ok(()) => {}
         }
-        let mut open = lock(&self.open);
-        open.bodies -= 1;
-        open.all_well &= well;
-        if open.bodies > 0 {
-            return;
-        }
-        let (all_well, input) = (open.all_well, open.input.take());
-        drop(open);
-        // A body that took `Stopped` for an end returned well too; but then the run was stopping already.
-        if let Some(output) = self
-            .output
-            .as_ref()
-            .filter(|_| all_well && !self.control.is_stopped())
+        let input = {
+            let mut open = lock(&self.open);
+            open.bodies -= 1;
+            if open.bodies > 0 {
+                return;
+            }
+            open.input.take()
+        };
+        // Not stopped: so no body has failed, and none that returned well has only taken `Stopped` for an end.
+        if let Some(output) = &self.output
+            && !self.control.is_stopped()
         {
             output.end();
         }

@@ -103,11 +103,10 @@ fn a_sender_is_woken_when_the_reader_goes() {
     });
 }
 
-#[test]
-fn two_workers_keep_the_order_and_both_see_the_end() {
-    check(|| {
+fn two_workers_keep_the_order(window: usize) {
+    check(move || {
         let input = Arc::new(Queue::new(2));
-        let output = Arc::new(Queue::new(2));
+        let output = Arc::new(Queue::new(window));
         let turn = Arc::new(Mutex::new(input.rx()));
         let work = || {
             let (turn, output) = (Arc::clone(&turn), Arc::clone(&output));
@@ -124,6 +123,41 @@ fn two_workers_keep_the_order_and_both_see_the_end() {
         assert_eq!(output.recv(), Ok(Some(1)));
         assert_eq!(output.recv(), Ok(Some(2)));
         join(workers);
+    });
+}
+
+#[test]
+fn two_workers_keep_the_order_and_both_see_the_end() {
+    two_workers_keep_the_order(2);
+}
+
+#[test]
+fn two_workers_with_room_for_one_both_see_the_end() {
+    two_workers_keep_the_order(1);
+}
+
+#[test]
+fn a_receiver_is_woken_for_what_was_ready_behind_the_head() {
+    check(|| {
+        let queue = Arc::new(Queue::new(2));
+        let places = [(); 2].map(|()| {
+            queue.claim().unwrap();
+            queue.place()
+        });
+        let filler = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || {
+                queue.fill(places[1], 1).unwrap();
+                queue.fill(places[0], 0).unwrap();
+                queue.claim().unwrap();
+            }
+        });
+        let receiver = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || assert!(queue.recv().unwrap().is_some())
+        });
+        assert!(queue.recv().unwrap().is_some());
+        join([filler, receiver]);
     });
 }
 
@@ -156,11 +190,31 @@ fn a_failure_is_recorded_before_the_reader_learns_of_it_and_is_never_an_end() {
 }
 
 #[test]
+fn a_failure_while_another_stops_the_run_makes_no_end() {
+    check(|| {
+        let control = Control::new();
+        let queue = Arc::new(Queue::new(1));
+        let waiters = Arc::clone(&queue);
+        let _waker = control.on_stop(move || waiters.stop());
+        let failing = thread::spawn({
+            let stage = stage_before(&control, &queue, 1);
+            move || stage.conclude(Err(Cause::Panic("broken".into())))
+        });
+        let stopper = thread::spawn({
+            let control = control.clone();
+            move || control.stop()
+        });
+        assert_eq!(queue.recv(), Err(Stopped));
+        join([failing, stopper]);
+    });
+}
+
+#[test]
 fn a_body_that_swallows_stopped_makes_no_end() {
     check(|| {
         let control = Control::new();
         let (before, after) = (Arc::new(Queue::<u8>::new(1)), Arc::new(Queue::new(1)));
-        let _wakers = [&after, &before].map(|queue| {
+        let _wakers = [&before, &after].map(|queue| {
             let queue = Arc::clone(queue);
             control.on_stop(move || queue.stop())
         });

@@ -14,7 +14,9 @@ fn cut(env: &TestEnv, clip: &Path, crop: &str) {
     let input = clip.display();
     ffmpeg(
         env.root(),
-        &format!("-i {input} -map 0:v:0 -frames:v 8 -vf crop={crop} -c:v libx264 -qp 0 -preset ultrafast -an in.mkv"),
+        &format!(
+            "-i {input} -map 0:v:0 -frames:v 8 -vf crop={crop} -c:v libx264 -qp 0 -preset ultrafast -an in.mkv"
+        ),
     );
 }
 

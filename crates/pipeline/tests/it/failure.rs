@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use framewright_pipeline::{BoxError, Cause, Control, Ending, Failure, Stopped, run};
+use framewright_pipeline::{BoxError, Cause, Control, Ending, Failure, Stopped, Tx, run};
 
 use crate::in_time;
 
@@ -207,4 +207,59 @@ fn a_failed_run_leaves_its_control_stopped() {
         p.sink("sink", items, |rx| Ok(rx.recv().map(drop)?));
     });
     assert_eq!(again.unwrap().ending, Ending::Stopped);
+}
+
+/// Takes its time to be dropped, as a decoder that is closed.
+struct Slow;
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn the_stage_before_the_failing_one_is_not_blamed_while_that_one_is_torn_down() {
+    for position in ["stage", "par_map", "unordered", "sink"] {
+        let failure = in_time(move || {
+            let fail = || Err::<(), BoxError>(Broken(position).into());
+            run(&Control::new(), |p| {
+                let items = p.source("source", 1, || Ok(Some(1)));
+                let careless = p.stage("careless", 1, items, |rx, tx| {
+                    while let Some(item) = rx.recv()? {
+                        tx.send(item).map_err(consequence)?;
+                    }
+                    Ok(())
+                });
+                let slow = Slow;
+                match position {
+                    "stage" => drop(p.stage("stage", 1, careless, move |rx, _: Tx<()>| {
+                        let _torn_down_last = &slow;
+                        drop(rx);
+                        fail()
+                    })),
+                    "par_map" => {
+                        drop(p.par_map("par_map", 1, careless, vec![slow], move |_, _| fail()))
+                    }
+                    "unordered" => drop(p.par_map_unordered(
+                        "unordered",
+                        1,
+                        careless,
+                        vec![slow],
+                        move |_, _| fail(),
+                    )),
+                    _ => p.sink("sink", careless, move |rx| {
+                        let _torn_down_last = &slow;
+                        drop(rx);
+                        fail()
+                    }),
+                }
+            })
+            .unwrap_err()
+        });
+        assert_eq!(
+            failure.to_string(),
+            format!("{position}: the {position} is broken")
+        );
+    }
 }

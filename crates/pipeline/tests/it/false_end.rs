@@ -6,7 +6,7 @@ use framewright_pipeline::{BoxError, Control, run};
 
 use crate::in_time;
 
-const RUNS: u64 = 34_000; // of each shape
+const RUNS: u64 = 26_000; // of each shape
 
 fn fail_at(n: u64, item: u64) -> Result<u64, BoxError> {
     if item == n {
@@ -77,6 +77,26 @@ fn no_false_end_after_a_failing_worker() {
         let failed = run(&Control::new(), |p| {
             let items = p.source("source", 2, || Ok(items.next()));
             let mapped = p.par_map("map", 2, items, vec![(); 2], |(), item| fail_at(n, item));
+            p.sink("sink", mapped, |rx| {
+                while rx.recv()?.is_some() {}
+                ends.fetch_add(1, SeqCst);
+                Ok(())
+            });
+        });
+        assert_eq!(failed.unwrap_err().stage, "map");
+    });
+    assert_eq!(ends, 0, "of {RUNS}");
+}
+
+#[test]
+fn no_false_end_after_a_failing_unordered_worker() {
+    let ends = count_false_ends(|n, ends| {
+        // The item that fails is the last one, so that the other worker ends well.
+        let mut items = 0..=n;
+        let failed = run(&Control::new(), |p| {
+            let items = p.source("source", 2, || Ok(items.next()));
+            let mapped =
+                p.par_map_unordered("map", 2, items, vec![(); 2], |(), item| fail_at(n, item));
             p.sink("sink", mapped, |rx| {
                 while rx.recv()?.is_some() {}
                 ends.fetch_add(1, SeqCst);
