@@ -250,10 +250,13 @@ mod tests {
         let gauge = Arc::new(Gauge::new("encode", 1, true));
         let work = AtWork::on(&gauge);
         let wait = Wait::on(Side::Input);
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(Duration::from_millis(200));
         let sample = gauge.sample();
-        assert!(sample.input_wait >= Duration::from_millis(30), "{sample:?}");
-        assert!(sample.busy < Duration::from_millis(25), "{sample:?}");
+        assert!(
+            sample.input_wait >= Duration::from_millis(200),
+            "{sample:?}"
+        );
+        assert!(sample.busy < Duration::from_millis(100), "{sample:?}");
         drop((wait, work));
     }
 }

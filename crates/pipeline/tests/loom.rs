@@ -137,6 +137,23 @@ fn two_workers_with_room_for_one_both_see_the_end() {
 }
 
 #[test]
+fn a_receiver_is_woken_by_the_head_while_the_place_behind_it_is_empty() {
+    check(|| {
+        let queue = Arc::new(Queue::new(2));
+        let places = [(); 2].map(|()| {
+            queue.claim().unwrap();
+            queue.place()
+        });
+        let filler = thread::spawn({
+            let queue = Arc::clone(&queue);
+            move || queue.fill(places[0], 0).unwrap()
+        });
+        assert_eq!(queue.recv(), Ok(Some(0)));
+        join([filler]);
+    });
+}
+
+#[test]
 fn a_receiver_is_woken_for_what_was_ready_behind_the_head() {
     check(|| {
         let queue = Arc::new(Queue::new(2));

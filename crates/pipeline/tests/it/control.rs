@@ -80,7 +80,7 @@ fn time_held_by_a_pause_is_not_busy_time() {
     let endless = Endless::default();
     endless.control.pause();
     let running = endless.start();
-    thread::sleep(Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(400));
     endless.control.finish();
     let run = in_time(move || running.join().unwrap()).unwrap();
     let source = &run.stages[0];
@@ -88,7 +88,7 @@ fn time_held_by_a_pause_is_not_busy_time() {
         source.input_wait >= Duration::from_millis(100),
         "{source:?}"
     );
-    assert!(source.busy < Duration::from_millis(50), "{source:?}");
+    assert!(source.busy < Duration::from_millis(100), "{source:?}");
 }
 
 #[test]

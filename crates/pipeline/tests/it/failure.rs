@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use framewright_pipeline::{BoxError, Cause, Control, Ending, Failure, Stopped, Tx, run};
+use framewright_pipeline::{BoxError, Cause, Control, Ending, Failure, Stopped, run};
 
 use crate::in_time;
 
@@ -232,28 +232,27 @@ fn the_stage_before_the_failing_one_is_not_blamed_while_that_one_is_torn_down() 
                     Ok(())
                 });
                 let slow = Slow;
-                match position {
-                    "stage" => drop(p.stage("stage", 1, careless, move |rx, _: Tx<()>| {
-                        let _torn_down_last = &slow;
-                        drop(rx);
-                        fail()
-                    })),
-                    "par_map" => {
-                        drop(p.par_map("par_map", 1, careless, vec![slow], move |_, _| fail()))
-                    }
-                    "unordered" => drop(p.par_map_unordered(
-                        "unordered",
-                        1,
-                        careless,
-                        vec![slow],
-                        move |_, _| fail(),
-                    )),
-                    _ => p.sink("sink", careless, move |rx| {
+                let failing = match position {
+                    "stage" => p.stage("stage", 1, careless, move |rx, _| {
                         let _torn_down_last = &slow;
                         drop(rx);
                         fail()
                     }),
-                }
+                    "par_map" => p.par_map("par_map", 1, careless, vec![slow], move |_, _| fail()),
+                    "unordered" => {
+                        p.par_map_unordered("unordered", 1, careless, vec![slow], move |_, _| {
+                            fail()
+                        })
+                    }
+                    _ => {
+                        return p.sink("sink", careless, move |rx| {
+                            let _torn_down_last = &slow;
+                            drop(rx);
+                            fail()
+                        });
+                    }
+                };
+                p.sink("rest", failing, |rx| Ok(rx.recv().map(drop)?));
             })
             .unwrap_err()
         });
