@@ -39,7 +39,8 @@ work=$target/quickstart
 mkdir -p "$work"
 source_clip=../shared/assets/clips/2d/dialogue_limited.mp4
 if [ -f "$source_clip" ]; then
-  input=(-ss 5 -t 2 -i "$source_clip")
+  # At half size, so that two cores are done in about a minute.
+  input=(-ss 5 -t 3 -i "$source_clip" -vf scale=-2:240)
 else
   input=(-f lavfi -i "testsrc2=size=320x180:rate=24:duration=2" -f lavfi -i "sine=duration=2")
 fi

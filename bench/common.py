@@ -45,8 +45,8 @@ def stopwatch(words, **options):
 def upscale(program, clip, folder, *more, env=None):
     """One run of framewright: its report, with the stopwatch's numbers added."""
     report = folder / "report.json"
-    words = [program, "upscale", clip, "-o", folder / "framewright.mkv", "--overwrite", "--progress", "none",
-             "--report", report, *more]
+    output = [] if "null" in more else ["-o", folder / "framewright.mkv", "--overwrite"]
+    words = [program, "upscale", clip, *output, "--progress", "none", "--report", report, *more]
     times = stopwatch(words, env={**os.environ, **(env or {})})
     return {**json.loads(report.read_text()), "stopwatch": times}
 

@@ -229,12 +229,12 @@ struct UpscaleArgs {
     #[arg(long, value_enum, default_value_t = Encoder::Libx264, help_heading = ENCODING)]
     encoder: Encoder,
 
-    /// Quality: lower is better and larger [default: the encoder's]
+    /// Quality: lower is better and larger [default: 18, x265 20, AV1 24]
     #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(0..=63))]
     #[arg(help_heading = ENCODING)]
     crf: Option<u8>,
 
-    /// The encoder's preset, such as slow, or 6 for AV1 [default: the encoder's]
+    /// The encoder's preset, such as slow, or 6 for AV1 [default: medium, AV1 8]
     #[arg(long, value_name = "P", help_heading = ENCODING)]
     preset: Option<String>,
 
@@ -351,9 +351,6 @@ fn check(options: &Options) -> Result<(), (ErrorKind, String)> {
     if options.output.is_none() && encoder != Encoder::Null && !options.plan_only {
         let message = "an output is needed: give -o FILE, or --encoder null to only measure";
         return Err((ErrorKind::MissingRequiredArgument, message.to_owned()));
-    }
-    if options.output.is_some() && encoder == Encoder::Null {
-        return conflict("--encoder null writes no file: leave out -o".to_owned());
     }
     let lossy_only = [
         ("--crf", options.crf.is_some()),
@@ -550,7 +547,6 @@ mod tests {
             refusal(&format!("in.mkv -o out.mkv {wrong}")),
             "error: --crf has no effect on ffv1"
         );
-        refusal("in.mkv --encoder null -o out.mkv");
         refusal("in.mkv --encoder null --pix-fmt yuv420p");
         refusal("in.mkv --plan-only --report r.json");
     }

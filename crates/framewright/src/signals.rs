@@ -31,13 +31,13 @@ pub struct Watch {
 
 /// Watches for signals. The first one calls `finish` (take no new input, complete what is
 /// in flight), the second `stop` (drop what is in flight), the third ends the process on
-/// the spot. Both closures run on the watcher's thread and return soon.
+/// the spot. Both closures run on the watcher's thread and return soon; `stop` is told what the process is to end with.
 ///
 /// # Errors
 /// The system refuses a handler or a thread.
 pub fn watch(
     finish: impl FnOnce() + Send + 'static,
-    stop: impl FnOnce() + Send + 'static,
+    stop: impl FnOnce(Exit) + Send + 'static,
 ) -> anyhow::Result<Watch> {
     let signals = Signals::new(wanted()).context("cannot watch for signals")?;
     let handle = signals.handle();
@@ -60,7 +60,7 @@ fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("signals".into()).spawn(body)
 }
 
-fn react(mut signals: Signals, first: &AtomicI32, finish: impl FnOnce(), stop: impl FnOnce()) {
+fn react(mut signals: Signals, first: &AtomicI32, finish: impl FnOnce(), stop: impl FnOnce(Exit)) {
     let mut arriving = signals.forever();
     let Some(signal) = arriving.next() else {
         return;
@@ -70,7 +70,7 @@ fn react(mut signals: Signals, first: &AtomicI32, finish: impl FnOnce(), stop: i
     if arriving.next().is_none() {
         return;
     }
-    stop();
+    stop(exit_for(signal));
     if let Some(signal) = arriving.next() {
         // Never returns for these three; a failure leaves the run stopping as it was.
         let _ = low_level::emulate_default_handler(signal);
@@ -99,9 +99,15 @@ impl Watch {
     pub fn caught(&self) -> Option<Exit> {
         match self.first.load(Ordering::SeqCst) {
             0 => None,
-            SIGINT => Some(Exit::Interrupted),
-            _ => Some(Exit::Terminated),
+            signal => Some(exit_for(signal)),
         }
+    }
+}
+
+const fn exit_for(signal: i32) -> Exit {
+    match signal {
+        SIGINT => Exit::Interrupted,
+        _ => Exit::Terminated,
     }
 }
 
@@ -132,7 +138,10 @@ mod tests {
             let also_called = called.clone();
             let watch = watch(
                 move || called.send("finish").unwrap(),
-                move || also_called.send("stop").unwrap(),
+                move |told| {
+                    assert_eq!(told, exit);
+                    also_called.send("stop").unwrap();
+                },
             )
             .unwrap();
             let next = || calls.recv_timeout(Duration::from_secs(20));

@@ -7,6 +7,7 @@
 //! Invariants: frames out == frames in, checked; the final name appears only for a whole film.
 
 pub mod compare;
+mod interruption;
 mod mapping;
 pub mod pixel_format;
 pub mod plan;
@@ -37,8 +38,8 @@ use crate::notes::Notes;
 use crate::progress::{Progress, Snapshot};
 use crate::report;
 use crate::screen::{Line, Screen};
-use crate::signals;
 use compare::Compare;
+use interruption::{Interruption, STOPPED};
 use mapping::{Document, Mapping};
 use plan::{Action, Plan, picture_bytes};
 use prepare::{Prepared, prepare};
@@ -59,8 +60,12 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
     set_log_warnings(options.verbose);
     let notes = Notes::new(screen.clone());
     let (control, interrupt) = (Control::new(), Interrupt::default());
-    let signals = watch_signals(&control, &interrupt, screen)?;
-    let mut prepared = prepare(options, &interrupt, &notes)?;
+    let signals = Interruption::watch(&control, &interrupt, screen)?;
+    let mut prepared = match (prepare(options, &interrupt, &notes), signals.caught()) {
+        (Ok(prepared), _) => prepared,
+        (Err(_), Some(exit)) => return Ok(exit),
+        (Err(error), None) => return Err(error),
+    };
     if options.verbose {
         for line in summary::plan_lines(&prepared.plan) {
             screen.say(&Line::Info(line));
@@ -79,6 +84,9 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         .as_ref()
         .map(|o| Target::claim(&o.path, options.overwrite))
         .transpose()?;
+    if let Some(target) = &target {
+        signals.removes(target.hidden());
+    }
     let writer = open_writer(&prepared, target.as_ref())?;
     let upscalers = prepared
         .model
@@ -101,6 +109,7 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         )
         .map_err(from_failure)?
     };
+    signals.run_has_ended();
     let done = Done {
         ended,
         tally: &tally,
@@ -254,7 +263,7 @@ fn publish(
     let say = |text: String| screen.say(&Line::Info(text));
     match done.ended.ending {
         Ending::Stopped => {
-            say("stopped: nothing is left of this run".into());
+            say(STOPPED.into());
             Ok(None)
         }
         _ if frames_in != frames_out => Err(fail(
@@ -277,31 +286,6 @@ fn publish(
             Ok(path)
         }
     }
-}
-
-fn watch_signals(
-    control: &Control,
-    interrupt: &Interrupt,
-    screen: &Screen,
-) -> anyhow::Result<signals::Watch> {
-    let (finish, stop, interrupt, screen) = (
-        control.clone(),
-        control.clone(),
-        interrupt.clone(),
-        screen.clone(),
-    );
-    signals::watch(
-        move || {
-            screen.say(&Line::Info(
-                "interrupted: completing the frames in flight; once more stops at once".into(),
-            ));
-            finish.finish();
-        },
-        move || {
-            interrupt.set();
-            stop.stop();
-        },
-    )
 }
 
 /// What the progress display shows, sampled from the counters.

@@ -36,13 +36,13 @@ pub enum Error {
         known: &'static [&'static str],
     },
 
-    /// The model file cannot be read (exit 78, or 77 where the source says "permission denied").
-    #[error("cannot read the model: {source}: {}", .path.display())]
+    /// The model file cannot be read (exit 78, or 77 where the cause says "permission denied").
+    #[error("cannot read the model: {cause}: {}", .path.display())]
     ReadModel {
         /// The model file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 
     /// The file is not an upscaling network this program can run (exit 78).

@@ -34,9 +34,9 @@ impl Model {
         if path.as_os_str() == nearest::NAME {
             return Ok(Self(Kind::Nearest(nearest::info())));
         }
-        let read = |source| Error::ReadModel {
+        let read = |cause| Error::ReadModel {
             path: path.to_owned(),
-            source,
+            cause,
         };
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && is_bare_name(path) => {

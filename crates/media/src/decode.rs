@@ -205,9 +205,9 @@ impl Decoder {
                 self.health.refused_packets += 1;
                 Ok(Received::NeedsPacket)
             }
-            Err(source) => Err(Error::Av {
+            Err(cause) => Err(Error::Av {
                 call: "decoding",
-                source,
+                cause,
             }),
         }
     }
@@ -275,9 +275,9 @@ impl Decoder {
                 self.health.refused_packets += 1;
                 Ok(())
             }
-            Err(source) => Err(Error::Av {
+            Err(cause) => Err(Error::Av {
                 call: "decoding",
-                source,
+                cause,
             }),
         }
     }

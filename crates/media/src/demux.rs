@@ -93,7 +93,7 @@ impl Demuxer {
                     "not a video file of a known kind (playlists are not followed)".into(),
                 ));
             }
-            Err(error) => return Err(bad(format!("not a readable video file ({error})"))),
+            Err(error) => return Err(bad(format!("not a video file, or one that is cut off or damaged ({error})"))),
         }
         let demuxer = Self {
             context,
@@ -179,8 +179,8 @@ impl Demuxer {
             Ok(_) => Ok(Some(packet)),
             Err(AvError::EXIT) => Err(Error::Interrupted),
             Err(AvError::EOF | AvError::INVALID_DATA) => Ok(None),
-            Err(source) => Err(Error::Read {
-                source,
+            Err(cause) => Err(Error::Read {
+                cause,
                 path: self.path.clone(),
             }),
         }
@@ -204,8 +204,8 @@ impl Drop for Demuxer {
 
 /// Says in the operating system's words why a path cannot be read, before FFmpeg turns it into "invalid data".
 fn readable(path: &Path) -> Result<(), Error> {
-    let open_error = |source| Error::Open {
-        source,
+    let open_error = |cause| Error::Open {
+        cause,
         path: path.to_path_buf(),
     };
     let metadata = path.metadata().map_err(open_error)?;

@@ -107,9 +107,9 @@ impl Encoder {
             Ok(_) => Ok(Some(packet)),
             Err(AvError::EOF) => Ok(None),
             Err(error) if error.is_again() => Ok(None),
-            Err(source) => Err(Error::Av {
+            Err(cause) => Err(Error::Av {
                 call: "encoding",
-                source,
+                cause,
             }),
         }
     }

@@ -9,10 +9,10 @@ use crate::av::AvError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The input cannot be opened or read: missing, a folder, no permission.
-    #[error("cannot open the input: {source}: {}", path.display())]
+    #[error("cannot open the input: {cause}: {}", path.display())]
     Open {
         /// The operating system's reason.
-        source: io::Error,
+        cause: io::Error,
         /// The input.
         path: PathBuf,
     },
@@ -25,10 +25,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// Reading stopped in the middle with an error of the operating system.
-    #[error("cannot read on: {source}: {}", path.display())]
+    #[error("cannot read on: {cause}: {}", path.display())]
     Read {
         /// FFmpeg's reason.
-        source: AvError,
+        cause: AvError,
         /// The input.
         path: PathBuf,
     },
@@ -51,37 +51,37 @@ pub enum Error {
     },
     /// The container does not take this set of streams.
     #[error(
-        "{container} does not take these streams ({source}); choose an output that ends in .mkv"
+        "{container} does not take these streams ({cause}); choose an output that ends in .mkv"
     )]
     ContainerRefuses {
         /// FFmpeg's name of the container.
         container: String,
         /// FFmpeg's reason.
-        source: AvError,
+        cause: AvError,
     },
     /// The output cannot be created.
-    #[error("cannot create the output: {source}: {}", path.display())]
+    #[error("cannot create the output: {cause}: {}", path.display())]
     Create {
         /// FFmpeg's reason.
-        source: AvError,
+        cause: AvError,
         /// The file.
         path: PathBuf,
     },
     /// Writing failed: the disk is full, or an I/O error.
-    #[error("cannot write the output: {source}: {}", path.display())]
+    #[error("cannot write the output: {cause}: {}", path.display())]
     Write {
         /// FFmpeg's reason.
-        source: AvError,
+        cause: AvError,
         /// The file.
         path: PathBuf,
     },
     /// A call into FFmpeg failed in a way that has no better place; names the call.
-    #[error("{call} failed: {source}")]
+    #[error("{call} failed: {cause}")]
     Av {
         /// The function or step.
         call: &'static str,
         /// FFmpeg's reason.
-        source: AvError,
+        cause: AvError,
     },
     /// Reading or writing was interrupted by a stop.
     #[error("stopped")]
@@ -90,6 +90,6 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn av(call: &'static str) -> impl Fn(AvError) -> Self {
-        move |source| Self::Av { call, source }
+        move |cause| Self::Av { call, cause }
     }
 }

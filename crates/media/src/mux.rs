@@ -235,8 +235,8 @@ impl Muxer {
     }
 
     fn write_header(&mut self, container: Container) -> Result<(), Error> {
-        let create = |source| Error::Create {
-            source,
+        let create = |cause| Error::Create {
+            cause,
             path: self.path.clone(),
         };
         // SAFETY: the context is valid, the string lives through the call.
@@ -265,9 +265,9 @@ impl Muxer {
             Err(error) if matches!(error.io_kind(), Some(kind) if kind != io::ErrorKind::InvalidInput) => {
                 Err(self.write_error(error))
             }
-            Err(source) => Err(Error::ContainerRefuses {
+            Err(cause) => Err(Error::ContainerRefuses {
                 container: container.name(),
-                source,
+                cause,
             }),
         }
     }
@@ -395,9 +395,9 @@ impl Muxer {
         }
     }
 
-    fn write_error(&self, source: AvError) -> Error {
+    fn write_error(&self, cause: AvError) -> Error {
         Error::Write {
-            source,
+            cause,
             path: self.path.clone(),
         }
     }

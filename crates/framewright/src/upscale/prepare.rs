@@ -55,6 +55,9 @@ pub fn prepare(
     {
         decoder.leave_out(stream.index);
     }
+    if let (Some(path), None) = (&options.output, &encoder) {
+        notes.warn(format!("--encoder null writes no file: {}", path.display()));
+    }
     for fallback in &plan.fallbacks {
         notes.fallback(fallback.as_str());
     }

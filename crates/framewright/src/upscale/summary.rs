@@ -61,7 +61,7 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
             .filter(|stream| stream.action == Action::Copy)
             .count();
         lines.push(format!(
-            "output: {}x{} {}{crf} {}, {copied} streams copied, {}: {}",
+            "output: {}x{} {}{crf} {}, other streams {copied}, {}: {}",
             plan.width,
             plan.height,
             output.encoder,
@@ -100,10 +100,8 @@ pub fn note_health(health: &Health, notes: &Notes) {
         ));
     }
     if health.refused_packets > 0 {
-        notes.warn(format!(
-            "the input is damaged: {} video packets could not be decoded, their frames are missing",
-            health.refused_packets
-        ));
+        let packets = health.refused_packets;
+        notes.warn(format!("the input is damaged: what {packets} of its video packets held cannot be decoded"));
     }
     if health.repaired_timestamps > 0 {
         notes.warn(format!(

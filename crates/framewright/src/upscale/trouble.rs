@@ -40,20 +40,20 @@ fn exit_of(error: &(dyn Error + 'static)) -> Exit {
 fn of_media(error: &framewright_media::Error) -> Exit {
     use framewright_media::Error as E;
     match error {
-        E::Open { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+        E::Open { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
             Exit::Permission
         }
         E::Open { .. } | E::BadInput { .. } | E::Unsupported(_) => Exit::BadInput,
         E::Read { .. } | E::Write { .. } => Exit::Io,
         E::EncoderMissing { .. } => Exit::Unavailable,
         E::EncoderRefuses { .. } | E::ContainerRefuses { .. } => Exit::Usage,
-        E::Create { source, .. } => of_create(*source),
+        E::Create { cause, .. } => of_create(*cause),
         E::Av { .. } | E::Interrupted => Exit::Failed,
     }
 }
 
-fn of_create(source: AvError) -> Exit {
-    source
+fn of_create(cause: AvError) -> Exit {
+    cause
         .io_kind()
         .map_or(Exit::CannotCreate, |kind| Exit::of_create(&kind.into()))
 }
@@ -62,7 +62,7 @@ fn of_infer(error: &framewright_infer::Error) -> Exit {
     use framewright_infer::Error as E;
     match error {
         E::MissingLibrary { .. } | E::Library { .. } => Exit::Unavailable,
-        E::ReadModel { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+        E::ReadModel { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
             Exit::Permission
         }
         E::UnknownModel { .. } | E::ReadModel { .. } | E::Model { .. } | E::NotFinite { .. } => {

@@ -170,8 +170,8 @@ fn decodes(output: &Path, source: &Source, cell: String) -> Cell {
     }
 }
 
-/// What `ffmpeg -c copy` makes of the source in this container: all streams, else all but the
-/// subtitles, else with the picture encoded anew, where it cannot hold the rest.
+/// What `ffmpeg -c copy` makes of the source in this container: all streams, else with its text
+/// converted, else without subtitles, else with the picture encoded anew, where it cannot hold the rest.
 fn plain_copy(env: &TestEnv, source: &Path, output: &Path) -> Facts {
     let copy = env.path(&format!(
         "copy.{}",
@@ -186,8 +186,11 @@ fn plain_copy(env: &TestEnv, source: &Path, output: &Path) -> Facts {
         command.status().unwrap().success()
     };
     let small_picture = "-map 0 -c copy -c:v libx264 -preset ultrafast -s 64x64";
-    let is_done =
-        with("-map 0 -c copy") || with("-map 0 -map -0:s -map -0:t -c copy") || with(small_picture);
+    let is_done = with("-map 0 -c copy")
+        || with("-map 0 -map -0:t -c copy -c:s mov_text")
+        || with("-map 0 -map -0:t -c copy -c:s srt")
+        || with("-map 0 -map -0:s -map -0:t -c copy")
+        || with(small_picture);
     assert!(is_done, "ffmpeg copies {}", source.display());
     Facts::of(&copy)
 }

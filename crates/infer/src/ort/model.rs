@@ -30,10 +30,10 @@ impl OnnxModel {
         let sha256 = match fs::read(path) {
             Ok(file) if file.is_empty() => return Err(unfit("the model file is empty".to_owned())),
             Ok(file) => hexadecimal(&Sha256::digest(file)),
-            Err(source) => {
+            Err(cause) => {
                 return Err(Error::ReadModel {
                     path: path.to_owned(),
-                    source,
+                    cause,
                 });
             }
         };

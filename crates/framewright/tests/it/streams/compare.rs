@@ -209,6 +209,10 @@ pub fn attachments(pair: &Pair) -> Cell {
         facts.of_kind("attachment").iter().map(of).collect()
     };
     let (source, output) = (hashes(pair.source), hashes(pair.output));
+    let is_mp4 = pair.output_path.extension().is_some_and(|ext| ext == "mp4");
+    if is_mp4 && !source.is_empty() && output.is_empty() && pair.said().contains("attachment") {
+        return Ok(format!("{} lost, said", source.len()));
+    }
     if source != output {
         return Err(format!("{output:?}, expected {source:?}"));
     }
@@ -291,6 +295,14 @@ pub fn order(pair: &Pair) -> Cell {
     Err(format!("{found}, expected {all}"))
 }
 
+/// A line without `<font …>` and the like: how text looks is the container's affair.
+fn without_markup(line: &str) -> String {
+    let mut parts = line.split('<');
+    let first = parts.next().unwrap_or_default();
+    let rest = parts.map(|part| part.split_once('>').map_or(part, |(_, words)| words));
+    first.chars().chain(rest.flat_map(str::chars)).collect()
+}
+
 /// Streams of one kind, side by side. Of the videos only the one that was upscaled.
 fn both<'a>(pair: &Pair<'a>, kind: &str) -> Vec<(&'a Stream, &'a Stream)> {
     if kind == "video" {
@@ -349,10 +361,8 @@ fn same_words(pair: &Pair, n: usize, scratch: &Path) -> Result<(), String> {
         let input = path.display();
         ffmpeg(scratch, &format!("-i {input} -map 0:s:{n} -f srt {name}"));
         let text = fs::read_to_string(scratch.join(name)).unwrap();
-        text.lines()
-            .filter(|line| !line.contains(" --> "))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let spoken = text.lines().filter(|line| !line.contains(" --> "));
+        spoken.map(without_markup).collect::<Vec<_>>().join("\n")
     };
     let (was, is) = (
         words(pair.source_path, "was.srt"),
