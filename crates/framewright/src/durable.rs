@@ -11,6 +11,9 @@ use std::{
     process,
 };
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 /// Moves a finished file to its final name, replacing what is there, so that after a
 /// power cut either the old or the new file is found. Both are in one file system.
 ///
@@ -19,6 +22,20 @@ use std::{
 pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
     File::open(from)?.sync_all()?;
     fs::rename(from, to)?;
+    sync_folder(to)
+}
+
+/// As [`publish`], but fails where the final name has been taken meanwhile, instead of replacing what is there.
+///
+/// # Errors
+/// The I/O error of the first step that failed; `from` is then still there.
+pub fn publish_new(from: &Path, to: &Path) -> io::Result<()> {
+    File::open(from)?.sync_all()?;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system knows the flag.
+        Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => fs::rename(from, to)?,
+        renamed => renamed?,
+    }
     sync_folder(to)
 }
 
@@ -56,11 +73,7 @@ fn temp_name(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(temp))
 }
 
-/// Makes a rename or removal in the folder of `file` last through a power cut.
-///
-/// # Errors
-/// The I/O error of opening or syncing the folder.
-pub fn sync_folder(file: &Path) -> io::Result<()> {
+fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -162,6 +162,20 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     }
 }
 
+/// The error in one line: what failed, then its causes. A cause whose words stand there already
+/// is left out: many libraries put the words of the cause into their own.
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line += ": ";
+            line += &cause;
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +203,15 @@ mod tests {
             format!("{error:#}"),
             "cannot plan: cannot open the model: entity not found"
         );
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = io_error(io::ErrorKind::NotFound);
+        let error = anyhow::Error::from(cause).context("entity not found: in.mkv");
+        assert_eq!(describe(&error), "entity not found: in.mkv");
+        let error = error.context("cannot plan");
+        assert_eq!(describe(&error), "cannot plan: entity not found: in.mkv");
     }
 
     #[test]

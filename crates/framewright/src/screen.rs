@@ -14,7 +14,10 @@ use std::{
 
 use serde_json::json;
 
-use crate::{cli::ProgressMode, exit::Exit};
+use crate::{
+    cli::ProgressMode,
+    exit::{Exit, describe},
+};
 
 /// Where a run's messages and progress go. Clones share it.
 #[derive(Clone)]
@@ -118,7 +121,7 @@ impl Screen {
 
     /// Shows why the run failed. Called once, by `main`.
     pub fn error(&self, error: &anyhow::Error) {
-        self.say(&Line::Error(format!("{error:#}"), Exit::of(error)));
+        self.say(&Line::Error(describe(error), Exit::of(error)));
     }
 
     /// From now on messages wait for [`Screen::take_aside`].

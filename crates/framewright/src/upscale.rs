@@ -24,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use framewright_infer::{Canceller, Upscaler};
+use framewright_infer::Canceller;
 use framewright_media::{
     Decoder, EncodeSettings, Encoder, Interrupt, Muxer, Normaliser, set_log_warnings,
 };
@@ -88,10 +88,7 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         signals.removes(target.hidden());
     }
     let writer = open_writer(&prepared, target.as_ref())?;
-    let upscalers = prepared
-        .model
-        .upscalers(prepared.plan.workers)
-        .map_err(marked)?;
+    let workers = make_workers(&prepared)?;
     let tally = Arc::new(Tally::default());
     let gauges = Arc::new(OnceLock::new());
     let ended = {
@@ -101,7 +98,7 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
             plan,
             &control,
             decoder,
-            upscalers,
+            workers,
             writer,
             &tally,
             &mut mapping,
@@ -137,21 +134,14 @@ fn flow(
     plan: &Plan,
     control: &Control,
     decoder: &mut Decoder,
-    upscalers: Vec<Box<dyn Upscaler>>,
+    workers: Vec<Worker>,
     writer: Writer,
     tally: &Tally,
     mapping: &mut Mapping,
     gauges: &OnceLock<Gauges>,
 ) -> Result<Run, Failure> {
-    let cancellers: Vec<Canceller> = upscalers
-        .iter()
-        .map(|upscaler| upscaler.canceller())
-        .collect();
+    let cancellers: Vec<Canceller> = workers.iter().map(Worker::canceller).collect();
     let _cancel = control.on_stop(move || cancellers.iter().for_each(Canceller::cancel));
-    let workers = upscalers
-        .into_iter()
-        .map(|upscaler| Worker::new(upscaler, plan.decided))
-        .collect();
     let compare = Compare::new((plan.reuse == Reuse::Frame).then_some(plan.tolerance));
     run_stages(control, |p| {
         let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
@@ -212,6 +202,18 @@ struct Done<'a> {
     tally: &'a Tally,
     mapping: &'a Mapping,
     started: Instant,
+}
+
+/// The workers with their networks, as many as planned.
+fn make_workers(prepared: &Prepared) -> anyhow::Result<Vec<Worker>> {
+    let upscalers = prepared
+        .model
+        .upscalers(prepared.plan.workers)
+        .map_err(marked)?;
+    let workers = upscalers
+        .into_iter()
+        .map(|upscaler| Worker::new(upscaler, prepared.plan.decided));
+    workers.collect::<Result<_, _>>().map_err(marked)
 }
 
 /// Opens the encoder and writes the file's headers.

@@ -99,14 +99,13 @@ pub(crate) fn check(code: c_int) -> Result<c_int, AvError> {
 
 /// Sets what FFmpeg itself prints to stderr: nothing, or its warnings and errors.
 pub fn set_log_warnings(on: bool) {
+    let level = if on {
+        ffi::AV_LOG_WARNING
+    } else {
+        ffi::AV_LOG_QUIET
+    };
     // SAFETY: sets one integer of FFmpeg's; no pointer involved.
-    unsafe {
-        ffi::av_log_set_level(if on {
-            ffi::AV_LOG_WARNING
-        } else {
-            ffi::AV_LOG_QUIET
-        })
-    }
+    unsafe { ffi::av_log_set_level(level) }
 }
 
 /// FFmpeg's version, for reports and `plan.json`.

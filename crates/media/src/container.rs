@@ -69,7 +69,7 @@ impl Container {
         unsafe { av::text(self.0.name) }.unwrap_or_default()
     }
 
-    /// Of the QuickTime family: takes `movflags`.
+    /// Of the family of `QuickTime`: takes `movflags`.
     pub(crate) fn is_mov(self) -> bool {
         matches!(self.name().as_str(), "mp4" | "mov" | "ipod" | "3gp")
     }
@@ -77,6 +77,17 @@ impl Container {
     /// Blocks before time zero have a place in Matroska, edit lists in MP4.
     pub(crate) fn keeps_negative_timestamps(self) -> bool {
         self.is_mov() || matches!(self.name().as_str(), "matroska" | "webm")
+    }
+
+    /// Whether the rotation that players apply can be stored: always in MP4 and MOV, in Matroska since FFmpeg 6.1.
+    pub fn keeps_rotation(self) -> bool {
+        self.is_mov() || (cfg!(ffmpeg_6_1) && self.name() == "matroska")
+    }
+
+    /// Whether its muxer (before FFmpeg 6.1, seen with 5.1) writes the encoder delay of Opus, which readers subtract,
+    /// without moving the timestamps by as much.
+    pub(crate) fn forgets_opus_delay(self) -> bool {
+        cfg!(not(ffmpeg_6_1)) && matches!(self.name().as_str(), "matroska" | "webm")
     }
 
     /// Whether a stream can be copied into it as it is.

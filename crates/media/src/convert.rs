@@ -11,7 +11,7 @@ use ffmpeg_sys_the_third as ffi;
 use crate::Error;
 use crate::av::check;
 use crate::clip::Video;
-use crate::colour::{self, Planes, PlanesMut};
+use crate::colour::{self, Format, Planes, PlanesMut};
 use crate::frame::Frame;
 use crate::pixel_format::PixelFormat;
 use crate::rgb::PlanarRgb;
@@ -111,7 +111,7 @@ impl Normaliser {
                 ptr::null(),
             );
             if !scaler.is_null() {
-                let table = ffi::sws_getCoefficients(ffi::SWS_CS_ITU709 as i32);
+                let table = ffi::sws_getCoefficients(ffi::SWS_CS_ITU709);
                 ffi::sws_setColorspaceDetails(scaler, table, 1, table, 1, 0, 1 << 16, 1 << 16);
             }
             scaler
@@ -179,38 +179,159 @@ pub fn rgb_from_frame(frame: &Frame, rgb: &mut PlanarRgb) -> Result<(), Error> {
     Ok(())
 }
 
-/// Converts planar RGB to a new frame of `format` with `tags`.
+/// Makes frames of one format out of planar RGB, in memory that is used again when nobody holds a frame any more.
 ///
-/// # Errors
-/// [`Error::Unsupported`] when `format` is not planar or the matrix is not known; no memory.
-pub fn frame_from_rgb(
-    rgb: &PlanarRgb,
+/// Without that, frames allocated here and freed at the other end of a pipeline leave holes, and a long film slowly takes
+/// more memory than a short one.
+pub struct FrameMaker {
     format: PixelFormat,
     tags: ColourTags,
-) -> Result<Frame, Error> {
-    let conversion = tags
-        .conversion(format)
-        .filter(|_| format.reads_as_planar())
-        .ok_or_else(|| {
-            Error::Unsupported(format!(
-                "{format} with matrix {} cannot be written",
-                tags.space_name()
-            ))
+    conversion: Format,
+    /// Buffers for frames of this width and height.
+    pool: Option<((usize, usize), *mut ffi::AVBufferPool)>,
+}
+
+// SAFETY: FFmpeg's buffer pools are thread safe, and this value is used by its owner alone.
+unsafe impl Send for FrameMaker {}
+
+/// Rows start at multiples of this many bytes, as wide vector loads like it; also the room behind the last row, since
+/// some encoders read a little further.
+const ALIGNMENT: i32 = 64;
+
+impl FrameMaker {
+    /// For frames of `format` with (complete) `tags`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when `format` is not planar or the matrix is not known.
+    pub fn new(format: PixelFormat, tags: ColourTags) -> Result<Self, Error> {
+        let conversion = tags.conversion(format).filter(|_| format.reads_as_planar());
+        let conversion = conversion.ok_or_else(|| {
+            let matrix = tags.space_name();
+            Error::Unsupported(format!("{format} with matrix {matrix} cannot be written"))
         })?;
-    let mut frame = Frame::alloc(format, rgb.width() as u32, rgb.height() as u32)?;
-    let raw = frame.raw_mut();
-    raw.colorspace = tags.space;
-    raw.color_primaries = tags.primaries;
-    raw.color_trc = tags.transfer;
-    raw.color_range = tags.range;
-    raw.chroma_location = tags.location;
-    let stride = [0, 1, 2].map(|plane| frame.stride(plane));
-    let mut planes = PlanesMut {
-        width: rgb.width(),
-        height: rgb.height(),
-        planes: frame.planes_mut(),
-        stride,
-    };
-    colour::from_rgb(rgb, &conversion, &mut planes);
-    Ok(frame)
+        Ok(Self {
+            format,
+            tags,
+            conversion,
+            pool: None,
+        })
+    }
+
+    /// Converts a picture.
+    ///
+    /// # Errors
+    /// [`Error::Av`] when there is no memory.
+    pub fn frame_from_rgb(&mut self, rgb: &PlanarRgb) -> Result<Frame, Error> {
+        let mut frame = self.frame(rgb.width(), rgb.height())?;
+        let stride = [0, 1, 2].map(|plane| frame.stride(plane));
+        let mut planes = PlanesMut {
+            width: rgb.width(),
+            height: rgb.height(),
+            planes: frame.planes_mut(),
+            stride,
+        };
+        colour::from_rgb(rgb, &self.conversion, &mut planes);
+        Ok(frame)
+    }
+
+    fn frame(&mut self, width: usize, height: usize) -> Result<Frame, Error> {
+        let pool = self.pool(width, height)?;
+        let mut frame = Frame::empty();
+        let raw = frame.raw_mut();
+        (raw.width, raw.height) = (width as i32, height as i32);
+        raw.format = self.format.0.0;
+        raw.colorspace = self.tags.space;
+        raw.color_primaries = self.tags.primaries;
+        raw.color_trc = self.tags.transfer;
+        raw.color_range = self.tags.range;
+        raw.chroma_location = self.tags.location;
+        // SAFETY: the pool is alive; the buffer becomes the frame's and has the size that the same alignment gave.
+        check(unsafe {
+            raw.buf[0] = ffi::av_buffer_pool_get(pool);
+            assert!(!raw.buf[0].is_null(), "out of memory");
+            ffi::av_image_fill_arrays(
+                raw.data.as_mut_ptr(),
+                raw.linesize.as_mut_ptr(),
+                (*raw.buf[0]).data,
+                self.format.0,
+                raw.width,
+                raw.height,
+                ALIGNMENT,
+            )
+        })
+        .map_err(Error::av("laying out a frame"))?;
+        Ok(frame)
+    }
+
+    fn pool(&mut self, width: usize, height: usize) -> Result<*mut ffi::AVBufferPool, Error> {
+        if let Some((size, pool)) = self.pool
+            && size == (width, height)
+        {
+            return Ok(pool);
+        }
+        self.free();
+        // SAFETY: plain numbers in, a size or an error code out.
+        let size = check(unsafe {
+            ffi::av_image_get_buffer_size(self.format.0, width as i32, height as i32, ALIGNMENT)
+        })
+        .map_err(Error::av("measuring a frame"))?;
+        // SAFETY: zeroed memory, so that padding between rows is never uninitialised; null is checked.
+        let pool = unsafe {
+            ffi::av_buffer_pool_init((size + ALIGNMENT) as usize, Some(ffi::av_buffer_allocz))
+        };
+        assert!(!pool.is_null(), "out of memory");
+        self.pool = Some(((width, height), pool));
+        Ok(pool)
+    }
+
+    fn free(&mut self) {
+        if let Some((_, mut pool)) = self.pool.take() {
+            // SAFETY: gives up our reference; the pool goes when its last frame does.
+            unsafe { ffi::av_buffer_pool_uninit(&raw mut pool) }
+        }
+    }
+}
+
+impl Drop for FrameMaker {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn maker() -> FrameMaker {
+        let format = PixelFormat::from_name("yuv420p").unwrap();
+        let blank = Frame::alloc(format, 2, 2).unwrap();
+        let (tags, _) = ColourTags::of(&blank).complete(format, 1920, 1080);
+        FrameMaker::new(format, tags).unwrap()
+    }
+
+    #[test]
+    fn memory_is_used_again_only_when_nobody_holds_the_frame() {
+        let mut maker = maker();
+        let rgb = PlanarRgb::new(70, 50);
+        let first = maker.frame_from_rgb(&rgb).unwrap();
+        let address = first.planes()[0].as_ptr() as usize;
+        let held = first.share();
+        drop(first);
+        let second = maker.frame_from_rgb(&rgb).unwrap();
+        assert_ne!(second.planes()[0].as_ptr() as usize, address);
+        drop(held);
+        let third = maker.frame_from_rgb(&rgb).unwrap();
+        assert_eq!(third.planes()[0].as_ptr() as usize, address);
+    }
+
+    #[test]
+    fn frames_outlive_their_maker_and_a_change_of_size() {
+        let mut maker = maker();
+        let small = maker.frame_from_rgb(&PlanarRgb::new(5, 3)).unwrap();
+        let large = maker.frame_from_rgb(&PlanarRgb::new(64, 64)).unwrap();
+        drop(maker);
+        // Black in limited range, in both.
+        assert_eq!((small.planes()[0][4], large.planes()[0][63]), (16, 16));
+        assert_eq!((small.width(), small.height(), small.rows(1)), (5, 3, 2));
+    }
 }

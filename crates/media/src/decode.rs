@@ -37,7 +37,7 @@ impl Unit {
     }
 }
 
-/// What was found wrong while reading; complete once [`Decoder::next`] has returned `None`.
+/// What was found wrong while reading; complete once [`Decoder::next_unit`] has returned `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
     /// Frames the decoder marked as damaged, delivered all the same.
@@ -141,7 +141,7 @@ impl Decoder {
         self.packets.retain(|packet| packet.stream() != stream);
     }
 
-    /// The first frame, until [`next`](Self::next) has delivered it.
+    /// The first frame, until [`next_unit`](Self::next_unit) has delivered it.
     pub(crate) fn first(&self) -> Option<&Frame> {
         self.first.as_ref()
     }
@@ -155,7 +155,7 @@ impl Decoder {
     /// # Errors
     /// [`Error::Read`] when the operating system fails; damage in the data is not an error but counted in
     /// [`health`](Self::health).
-    pub fn next(&mut self) -> Result<Option<Unit>, Error> {
+    pub fn next_unit(&mut self) -> Result<Option<Unit>, Error> {
         loop {
             let received = match self.first.take() {
                 Some(frame) => Received::Frame(frame),

@@ -93,7 +93,11 @@ impl Demuxer {
                     "not a video file of a known kind (playlists are not followed)".into(),
                 ));
             }
-            Err(error) => return Err(bad(format!("not a video file, or one that is cut off or damaged ({error})"))),
+            Err(error) => {
+                return Err(bad(format!(
+                    "not a video file, or one that is cut off or damaged ({error})"
+                )));
+            }
         }
         let demuxer = Self {
             context,

@@ -144,14 +144,13 @@ impl Frame {
                 self.raw().data[plane],
                 self.stride(plane) * self.rows(plane),
             );
+            if size == 0 {
+                return &[][..];
+            }
             // SAFETY: FFmpeg guarantees `linesize × rows` readable bytes behind a plane's pointer, the buffer lives as
             // long as this reference, and nobody writes to a shared buffer. A cropped frame starts inside its buffer,
-            // so its last row may be shorter than the stride: `last_row` accounts for it.
-            if size == 0 {
-                &[][..]
-            } else {
-                unsafe { slice::from_raw_parts(pointer, self.readable(plane, size)) }
-            }
+            // so its last row may be shorter than the stride: `readable` accounts for it.
+            unsafe { slice::from_raw_parts(pointer, self.readable(plane, size)) }
         })
     }
 
@@ -163,7 +162,7 @@ impl Frame {
             unsafe { buf.as_ref() }
         });
         holder
-            .map(|buf| (buf.data as usize, buf.size as usize))
+            .map(|buf| (buf.data as usize, buf.size))
             .find(|&(data, len)| (data..data + len).contains(&start))
             .map_or(size, |(data, len)| size.min(data + len - start))
     }
@@ -174,22 +173,19 @@ impl Frame {
     /// When the pixels are shared with another frame.
     pub fn planes_mut(&mut self) -> [&mut [u8]; 3] {
         // SAFETY: reads the reference counts.
-        assert!(
-            unsafe { ffi::av_frame_is_writable(self.frame) } == 1,
-            "only an unshared frame is written to"
-        );
+        let unshared = unsafe { ffi::av_frame_is_writable(self.frame) } == 1;
+        assert!(unshared, "only an unshared frame is written to");
         [0, 1, 2].map(|plane| {
             let (pointer, size) = (
                 self.raw().data[plane],
                 self.stride(plane) * self.rows(plane),
             );
-            // SAFETY: as in `planes`; there is one reference only, `&mut self` makes it exclusive, and the planes of a
-            // frame do not overlap.
             if size == 0 {
-                &mut [][..]
-            } else {
-                unsafe { slice::from_raw_parts_mut(pointer, size) }
+                return &mut [][..];
             }
+            // SAFETY: as in `planes`; there is one reference only, `&mut self` makes it exclusive, and the planes of a
+            // frame do not overlap. Only frames we allocated are written to, and those are not cropped.
+            unsafe { slice::from_raw_parts_mut(pointer, size) }
         })
     }
 }

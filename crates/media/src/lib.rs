@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! Decoder::open ─▶ Clip (what the file holds)
-//! Decoder::next ─▶ Unit { packets, frame } ─▶ Normaliser ─▶ rgb_from_frame ─▶ PlanarRgb
+//! Decoder::next_unit ─▶ Unit { packets, frame } ─▶ Normaliser ─▶ rgb_from_frame ─▶ PlanarRgb
 //!                     │                                                          │ network
-//!                     │             Frame ◀─ frame_from_rgb ◀─ PlanarRgb ◀───────┘
+//!                     │             Frame ◀─ FrameMaker ◀─ PlanarRgb ◀───────┘
 //!                     └▶ Muxer ◀─ Encoder ◀─┘
 //! ```
 //! Nothing here knows of pipelines or networks. Timestamps pass through unchanged, in the time base of the input stream.
@@ -31,7 +31,7 @@ mod tags;
 pub use av::{AvError, Rational, ffmpeg_version, set_log_warnings};
 pub use clip::{Clip, FrameCount, Stream, StreamKind, Video};
 pub use container::Container;
-pub use convert::{Normaliser, check_colour, frame_from_rgb, rgb_from_frame};
+pub use convert::{FrameMaker, Normaliser, check_colour, rgb_from_frame};
 pub use decode::{Decoder, Health, Unit};
 pub use demux::Interrupt;
 pub use encode::{EncodeSettings, Encoder, codec_of_encoder, pixel_formats};

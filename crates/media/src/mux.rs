@@ -48,6 +48,8 @@ struct Track {
     last_dts: Option<i64>,
     /// For text subtitles in a format that the container does not know.
     converter: Option<subtitle::Converter>,
+    /// Added to timestamps, in the output's time base.
+    shift: i64,
 }
 
 // SAFETY: the context is used by whoever owns this value, one thread at a time.
@@ -98,7 +100,7 @@ impl Muxer {
             muxer.by_input.insert(index, muxer.tracks.len());
             if index == input.clip().video.index {
                 muxer.video = muxer.tracks.len();
-                muxer.add_video(input, encoder)?;
+                muxer.add_video(input, encoder, container)?;
             } else {
                 muxer.add_copy(input, index, container)?;
             }
@@ -127,12 +129,18 @@ impl Muxer {
             time_base,
             last_dts: None,
             converter: None,
+            shift: 0,
         });
         stream.time_base = time_base;
         stream
     }
 
-    fn add_video(&mut self, input: &Decoder, encoder: &Encoder) -> Result<(), Error> {
+    fn add_video(
+        &mut self,
+        input: &Decoder,
+        encoder: &Encoder,
+        container: Container,
+    ) -> Result<(), Error> {
         let source = input.demuxer().stream(input.clip().video.index);
         let stream = self.new_stream(encoder.raw().time_base);
         // SAFETY: both are valid; FFmpeg copies the encoder's parameters and extradata.
@@ -146,6 +154,24 @@ impl Muxer {
         if let Some(first) = input.first() {
             for entry in side_data::of_picture(source, first) {
                 side_data::add_to_stream(stream, &entry);
+            }
+        }
+        // Old players and FFmpeg-based tools read this tag; it is what is left where the container knows no rotation.
+        if let Some(degrees) = input
+            .clip()
+            .video
+            .rotation
+            .filter(|_| !container.keeps_rotation())
+        {
+            let clockwise = (-degrees).rem_euclid(360).to_string();
+            // SAFETY: the strings live through the call; FFmpeg copies them.
+            unsafe {
+                ffi::av_dict_set(
+                    &raw mut stream.metadata,
+                    c"rotate".as_ptr(),
+                    cstr(&clockwise).as_ptr(),
+                    0,
+                );
             }
         }
         // Statistics of the old encode would be lies on the new one.
@@ -190,10 +216,13 @@ impl Muxer {
         }
         // SAFETY: the source's dictionary is valid while `input` lives.
         unsafe { copy_tags(source.metadata, &mut stream.metadata, |_| true) };
-        self.tracks
-            .last_mut()
-            .expect("a track was just added")
-            .converter = converter;
+        let track = self.tracks.last_mut().expect("a track was just added");
+        track.converter = converter;
+        let parameters = input.demuxer().parameters(index);
+        if parameters.codec_id == ffi::AVCodecID::OPUS && container.forgets_opus_delay() {
+            // Matroska counts in milliseconds. Opus counts its delay in samples of 48 kHz whatever it was made from.
+            track.shift = (i64::from(parameters.initial_padding) * 1000 + 24_000) / 48_000;
+        }
         Ok(())
     }
 
@@ -230,8 +259,8 @@ impl Muxer {
                 input.demuxer().raw().metadata,
                 &mut (*self.context).metadata,
                 |_| true,
-            )
-        };
+            );
+        }
     }
 
     fn write_header(&mut self, container: Container) -> Result<(), Error> {
@@ -335,6 +364,7 @@ impl Muxer {
         let Track {
             time_base,
             last_dts,
+            shift,
             ..
         } = &mut self.tracks[track];
         let raw = packet.raw_mut();
@@ -342,6 +372,11 @@ impl Muxer {
         raw.pos = -1;
         // SAFETY: the packet is valid and owned.
         unsafe { ffi::av_packet_rescale_ts(raw, *time_base, to) };
+        for time in [&mut raw.pts, &mut raw.dts] {
+            if *time != ffi::AV_NOPTS_VALUE {
+                *time += *shift;
+            }
+        }
         // Muxers refuse a step back in decoding time; sources do have them.
         if let Some(last) = *last_dts
             && raw.dts != ffi::AV_NOPTS_VALUE

@@ -1,4 +1,4 @@
-//! Text subtitles for a container that does not know their format: SRT, ASS and WebVTT as `mov_text` for MP4, and
+//! Text subtitles for a container that does not know their format: SRT, ASS and `WebVTT` as `mov_text` for MP4, and
 //! `mov_text` as SRT for Matroska. The words and their times stay; styles do as far as the new format has them.
 #![expect(unsafe_code, reason = "owns two AVCodecContexts")]
 

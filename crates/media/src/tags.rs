@@ -93,7 +93,7 @@ impl ColourTags {
     }
 
     /// How the colour conversion reads or writes `format` with these (complete) tags. `None` for a matrix that is not
-    /// a plain 3×3 one of YUV (YCgCo, ICtCp, constant luminance).
+    /// a plain 3×3 one of YUV (`YCgCo`, `ICtCp`, constant luminance).
     pub fn conversion(self, format: PixelFormat) -> Option<Format> {
         let planar = format.planar();
         let subsampling = match (planar.is_grey(), planar.chroma_shift()) {

@@ -302,10 +302,7 @@ mod tests {
         let verdicts: Vec<_> = (0..6)
             .map(|i| compare.judge(i, &level(100 + i as u8)))
             .collect();
-        use Verdict::{New, RepeatOf};
-        assert_eq!(
-            verdicts,
-            [New, RepeatOf(0), New, RepeatOf(2), New, RepeatOf(4)]
-        );
+        let (new, repeat) = (Verdict::New, Verdict::RepeatOf);
+        assert_eq!(verdicts, [new, repeat(0), new, repeat(2), new, repeat(4)]);
     }
 }

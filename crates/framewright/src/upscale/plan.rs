@@ -255,13 +255,18 @@ pub fn plan(
         None => pixel_format::of_source(video.pixel_format),
     };
     let out_tags = tags.for_output(pixel_format, width, height);
-    let (workers, workers_why) = choose_workers(options.workers, machine, (video.width * video.height) as u64);
+    let (workers, workers_why) = choose_workers(
+        options.workers,
+        machine,
+        (video.width * video.height) as u64,
+    );
     why.push(workers_why);
     let (window, memory_budget_bytes) =
         in_flight(workers, machine, clip, pixel_format, width, height);
     let (crf, preset) = choose_quality(options);
     let streams = choose_streams(clip, encoder, output)?;
     fallbacks.extend(conversions(&streams, output));
+    fallbacks.extend(lost_rotation(clip, output));
     Ok(Plan {
         version: 1,
         input: describe_input(clip, tags),
@@ -313,13 +318,19 @@ fn choose_workers(asked: Option<usize>, machine: Machine, n_pixels: u64) -> (usi
         return (n, format!("{n} workers, as asked, one thread each"));
     }
     // A quarter of the memory stays for frames, the encoder and everybody else.
-    let fitting = (machine.memory_bytes / 4 * 3 / (WORKER_BYTES_PER_PIXEL * n_pixels.max(1))).max(1) as usize;
+    let fitting =
+        (machine.memory_bytes / 4 * 3 / (WORKER_BYTES_PER_PIXEL * n_pixels.max(1))).max(1) as usize;
     if fitting < n_cores {
-        let why = format!("{fitting} workers with one thread each: more might not fit in memory (--workers decides)");
+        let why = format!(
+            "{fitting} workers with one thread each: more might not fit in memory (--workers decides)"
+        );
         return (fitting, why);
     }
     let why = "one frame per core is faster than several threads on one frame";
-    (n_cores, format!("{n_cores} workers with one thread each: {why}"))
+    (
+        n_cores,
+        format!("{n_cores} workers with one thread each: {why}"),
+    )
 }
 
 /// Places in the upscale stage's window, and bytes of pixels between reader and writer.
@@ -401,13 +412,27 @@ fn conversions(streams: &[StreamPlan], output: Option<(&Path, Container)>) -> Ve
     let Some((_, container)) = output else {
         return Vec::new();
     };
-    let converted = streams.iter().filter(|stream| stream.action == Action::Convert);
+    let converted = streams
+        .iter()
+        .filter(|stream| stream.action == Action::Convert);
     converted
         .map(|stream| {
             let (index, codec, container) = (stream.index, &stream.codec, container.name());
-            format!("subtitle stream {index} is converted as text: {container} does not know {codec}")
+            format!(
+                "subtitle stream {index} is converted as text: {container} does not know {codec}"
+            )
         })
         .collect()
+}
+
+fn lost_rotation(clip: &Clip, output: Option<(&Path, Container)>) -> Option<String> {
+    let (_, container) = output.filter(|(_, container)| !container.keeps_rotation())?;
+    let degrees = clip.video.rotation?;
+    Some(format!(
+        "the rotation of {degrees} degrees is kept as a tag that few players follow: {} cannot store it here; \
+         an output that ends in .mp4 or .mov can",
+        container.name()
+    ))
 }
 
 fn check_container(
@@ -460,9 +485,14 @@ fn warnings(clip: &Clip, tags: ColourTags, streams: &[StreamPlan]) -> Vec<String
     if video.pixel_format.has_alpha() && video.pixel_format.name() != "pal8" {
         warnings.push("transparency is not kept".into());
     }
-    for stream in streams.iter().filter(|stream| stream.action == Action::LeaveOut) {
+    for stream in streams
+        .iter()
+        .filter(|stream| stream.action == Action::LeaveOut)
+    {
         let (kind, index, codec) = (&stream.kind, stream.index, &stream.codec);
-        warnings.push(format!("{kind} stream {index} ({codec}) cannot be copied and is left out"));
+        warnings.push(format!(
+            "{kind} stream {index} ({codec}) cannot be copied and is left out"
+        ));
     }
     warnings
 }
@@ -494,7 +524,10 @@ mod tests {
     const HD: u64 = 1920 * 1080;
 
     fn machine(n_cores: usize, gigabytes: u64) -> Machine {
-        Machine { n_cores, memory_bytes: gigabytes << 30 }
+        Machine {
+            n_cores,
+            memory_bytes: gigabytes << 30,
+        }
     }
 
     #[test]
@@ -508,7 +541,9 @@ mod tests {
 
     #[test]
     fn planes_are_counted_as_they_are() {
-        let bytes = |name, width, height| picture_bytes(PixelFormat::from_name(name).unwrap(), width, height);
+        let bytes = |name, width, height| {
+            picture_bytes(PixelFormat::from_name(name).unwrap(), width, height)
+        };
         assert_eq!(bytes("yuv420p", 4, 4), 24);
         assert_eq!(bytes("yuv420p", 5, 3), 15 + 2 * 6);
         assert_eq!(bytes("yuv444p10le", 4, 4), 96);

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use framewright_infer::Upscaler;
+use framewright_infer::{Canceller, Upscaler};
 use framewright_media::{
-    ColourTags, Decoder, Frame, Normaliser, Packet, PixelFormat, PlanarRgb, frame_from_rgb,
-    rgb_from_frame,
+    Decoder, Frame, FrameMaker, Normaliser, Packet, PlanarRgb, rgb_from_frame,
 };
 use framewright_pipeline::{Admission, BoxError, Budget, Rx, Tx};
 
@@ -60,7 +59,7 @@ impl Reader<'_> {
     /// The next item of the clip.
     pub fn next(&mut self) -> Result<Option<Item>, BoxError> {
         let room = self.budget.admit(self.frame_bytes)?;
-        let Some(unit) = self.decoder.next()? else {
+        let Some(unit) = self.decoder.next_unit()? else {
             return Ok(None);
         };
         let (picture, room) = match unit.frame {
@@ -113,20 +112,29 @@ pub struct Worker {
     upscaler: Box<dyn Upscaler>,
     input: PlanarRgb,
     output: PlanarRgb,
-    format: PixelFormat,
-    tags: ColourTags,
+    frames: FrameMaker,
 }
 
 impl Worker {
-    /// A worker that writes pictures as decided.
-    pub fn new(upscaler: Box<dyn Upscaler>, decided: Decided) -> Self {
-        Self {
+    /// A worker that makes frames as decided.
+    ///
+    /// # Errors
+    /// The pixel format or matrix that was decided on cannot be written.
+    pub fn new(
+        upscaler: Box<dyn Upscaler>,
+        decided: Decided,
+    ) -> Result<Self, framewright_media::Error> {
+        Ok(Self {
             upscaler,
             input: PlanarRgb::default(),
             output: PlanarRgb::default(),
-            format: decided.pixel_format,
-            tags: decided.tags,
-        }
+            frames: FrameMaker::new(decided.pixel_format, decided.tags)?,
+        })
+    }
+
+    /// Ends the network's run from another thread.
+    pub fn canceller(&self) -> Canceller {
+        self.upscaler.canceller()
     }
 
     /// Replaces a new picture by its result; everything else passes.
@@ -134,7 +142,7 @@ impl Worker {
         if let Picture::New(frame) = &item.picture {
             rgb_from_frame(frame, &mut self.input)?;
             self.upscaler.run(&self.input, &mut self.output)?;
-            let mut result = frame_from_rgb(&self.output, self.format, self.tags)?;
+            let mut result = self.frames.frame_from_rgb(&self.output)?;
             result.set_pts(
                 frame
                     .pts()

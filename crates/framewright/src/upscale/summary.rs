@@ -101,7 +101,9 @@ pub fn note_health(health: &Health, notes: &Notes) {
     }
     if health.refused_packets > 0 {
         let packets = health.refused_packets;
-        notes.warn(format!("the input is damaged: what {packets} of its video packets held cannot be decoded"));
+        notes.warn(format!(
+            "the input is damaged: what {packets} of its video packets held cannot be decoded"
+        ));
     }
     if health.repaired_timestamps > 0 {
         notes.warn(format!(

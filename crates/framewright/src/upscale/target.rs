@@ -10,7 +10,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::durable;
 use crate::exit::{Exit, OrExit as _, fail};
@@ -99,26 +98,13 @@ impl Target {
     }
 
     fn publish_as(mut self, to: &Path, replace: bool) -> anyhow::Result<PathBuf> {
-        if !replace {
-            // Fails where the name was taken meanwhile, instead of replacing what is there.
-            File::open(&self.hidden)
-                .and_then(|file| file.sync_all())
-                .map_err(|error| cannot_write(&error, to))?;
-            renameat_with(CWD, &self.hidden, CWD, to, RenameFlags::NOREPLACE)
-                .or_else(|error| match error {
-                    // Not every file system knows the flag; the existence was checked when the output was claimed.
-                    rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS => {
-                        fs::rename(&self.hidden, to)
-                    }
-                    error => Err(error.into()),
-                })
-                .map_err(|error| cannot_write(&error, to))?;
-            self.published = true;
-            durable::sync_folder(to).map_err(|error| cannot_write(&error, to))?;
+        let moved = if replace {
+            durable::publish(&self.hidden, to)
         } else {
-            durable::publish(&self.hidden, to).map_err(|error| cannot_write(&error, to))?;
-            self.published = true;
-        }
+            durable::publish_new(&self.hidden, to)
+        };
+        moved.map_err(|error| cannot_write(&error, to))?;
+        self.published = true;
         Ok(to.to_owned())
     }
 }
