@@ -246,7 +246,7 @@ struct UpscaleArgs {
     #[arg(long)]
     overwrite: bool,
 
-    /// Print the plan and end
+    /// Read and compare the video, print the plan, and end
     #[arg(long, help_heading = DOCUMENTS)]
     plan_only: bool,
 

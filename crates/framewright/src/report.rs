@@ -143,7 +143,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// Prints a document as JSON to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json<T: Serialize>(document: &T) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(document).context("cannot put into JSON")?)
 }

@@ -23,7 +23,7 @@ use crate::packet::Packet;
 const FORMATS: &str = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,apng,ivf,mxf,nut,wtv,rm,yuv4mpegpipe,dv,\
                        h264,hevc,m4v,av1,obu,vc1,swf,3dostr,amv,bink,smk,roq,nsv,pmp,dxa,gxf,lxf,wav,mp3,flac,aac,ac3";
 
-/// Makes reads of a [`Demuxer`] fail at once when set; for stopping a run whose reader waits on a slow disk or a pipe.
+/// Makes reads of a clip fail at once when set; for stopping a run whose reader waits on a slow disk or a pipe.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
