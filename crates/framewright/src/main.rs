@@ -8,6 +8,15 @@ use framewright::report;
 use framewright::screen::Screen;
 use framewright::{setup, upscale};
 
+/// SVT-AV1 prints its configuration to standard error by itself, unless this variable says: errors only.
+#[expect(unsafe_code, reason = "environment variables are process-wide")]
+fn silence_svt_av1() {
+    if std::env::var_os("SVT_LOG").is_none() {
+        // SAFETY: called by main before it starts any thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var("SVT_LOG", "1") }
+    }
+}
+
 fn main() -> ExitCode {
     let action = match cli::parse(std::env::args_os()) {
         Ok(action) => action,
@@ -24,6 +33,9 @@ fn main() -> ExitCode {
             (screen, result.map(|()| Exit::Ok))
         }
         Action::Upscale(options) => {
+            if !options.verbose {
+                silence_svt_av1();
+            }
             let screen = Screen::new(options.progress, options.quiet);
             let result = upscale::upscale(options, &screen);
             (screen, result)

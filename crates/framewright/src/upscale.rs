@@ -12,6 +12,7 @@ mod mapping;
 pub mod pixel_format;
 pub mod plan;
 mod prepare;
+mod resources;
 mod stages;
 mod summary;
 mod target;
@@ -41,8 +42,9 @@ use crate::screen::{Line, Screen};
 use compare::Compare;
 use interruption::{Interruption, STOPPED};
 use mapping::{Document, Mapping};
-use plan::{Action, Plan, picture_bytes};
+use plan::{Action, Plan};
 use prepare::{Prepared, prepare};
+use resources::picture_bytes;
 use stages::{Reader, Tally, Worker};
 use target::Target;
 use trouble::{from_failure, marked};
@@ -74,16 +76,18 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
     let mut mapping = Mapping::default();
     if options.plan_only {
         analyse(&mut prepared, &control, &mut mapping).map_err(from_failure)?;
+        // Half a plan is none.
+        if let Some(exit) = signals.caught() {
+            return Ok(exit);
+        }
         write_plan(options, &prepared.plan, &mapping)?;
-        return Ok(signals.caught().unwrap_or(Exit::Ok));
+        return Ok(Exit::Ok);
     }
 
-    let target = prepared
-        .plan
-        .output
-        .as_ref()
-        .map(|o| Target::claim(&o.path, options.overwrite))
-        .transpose()?;
+    let target = match &prepared.plan.output {
+        Some(output) => Some(Target::claim(&output.path, options.overwrite)?),
+        None => None,
+    };
     if let Some(target) = &target {
         signals.removes(target.hidden());
     }
@@ -91,7 +95,7 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
     let workers = make_workers(&prepared)?;
     let tally = Arc::new(Tally::default());
     let gauges = Arc::new(OnceLock::new());
-    let ended = {
+    let mut ended = {
         let _progress = Progress::start(screen, sampler(&prepared, &tally, &gauges));
         let Prepared { plan, decoder, .. } = &mut prepared;
         flow(
@@ -107,13 +111,22 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         .map_err(from_failure)?
     };
     signals.run_has_ended();
+    let (frames_in, frames_out) = (
+        tally.frames_in.load(Relaxed),
+        tally.frames_out.load(Relaxed),
+    );
+    if control.is_finishing() && frames_out < frames_in && ended.ending == Ending::Completed {
+        // All was read, but not all of it computed.
+        ended.ending = Ending::Finished;
+    }
+    mapping.truncate(frames_out);
     let done = Done {
         ended,
         tally: &tally,
         mapping: &mapping,
         started,
     };
-    summary::note_health(prepared.decoder.health(), &notes);
+    summary::note_health(prepared.decoder.health(), &tally, &notes);
     let output = publish(&done, target, screen)?;
     if options.plan_out.is_some() {
         write_plan(options, &prepared.plan, &mapping)?;
@@ -149,7 +162,9 @@ fn flow(
         let compared = p.stage("compare", QUEUE, decoded, |rx, tx| {
             stages::compare(&rx, &tx, compare, mapping)
         });
-        let upscaled = p.par_map("upscale", plan.window, compared, workers, Worker::upscale);
+        let upscaled = p.par_map("upscale", plan.window, compared, workers, |worker, item| {
+            worker.upscale(item, control.is_finishing())
+        });
         p.sink("encode", upscaled, |rx| stages::write(&rx, writer, tally));
         // The progress display may look from now on.
         let _ = gauges.set(p.gauges());
@@ -268,7 +283,7 @@ fn publish(
             say(STOPPED.into());
             Ok(None)
         }
-        _ if frames_in != frames_out => Err(fail(
+        Ending::Completed if frames_in != frames_out => Err(fail(
             Exit::Failed,
             format!("{frames_in} frames went in and {frames_out} came out; nothing is kept"),
         )),

@@ -40,6 +40,11 @@ impl Normaliser {
         }
     }
 
+    /// Whether a frame has the size of the first one.
+    pub fn has_size_of(&self, frame: &Frame) -> bool {
+        (frame.width(), frame.height()) == (self.width, self.height)
+    }
+
     /// The frame itself where its planes can be read as they are, else a rearranged (and, where the size of the video
     /// changes in its middle, resized) copy.
     ///
@@ -47,8 +52,7 @@ impl Normaliser {
     /// When libswscale does not know the format.
     pub fn normalise(&mut self, frame: Frame) -> Result<Frame, Error> {
         let format = frame.pixel_format();
-        let same_size = (frame.width(), frame.height()) == (self.width, self.height);
-        if same_size
+        if self.has_size_of(&frame)
             && frame.is_top_down()
             && format.reads_as_planar()
             && format.planar() == self.format

@@ -30,13 +30,6 @@ pub struct Unit {
     pub frame: Option<Frame>,
 }
 
-impl Unit {
-    /// Bytes of the packets.
-    pub fn packet_bytes(&self) -> usize {
-        self.packets.iter().map(Packet::size_bytes).sum()
-    }
-}
-
 /// What was found wrong while reading; complete once [`Decoder::next_unit`] has returned `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
@@ -325,7 +318,7 @@ impl Decoder {
                 "it ends at {:.1} of {end:.1} seconds",
                 self.read_until_secs
             )),
-            _ if self.demuxer.read_failed() => Some("reading failed before its end".into()),
+            _ if self.demuxer.ended_badly() => Some("its data cannot be read on".into()),
             _ => None,
         };
     }

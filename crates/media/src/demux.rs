@@ -45,6 +45,8 @@ pub(crate) struct Demuxer {
     pub(crate) path: PathBuf,
     /// Kept alive for the context's callback.
     interrupt: Interrupt,
+    /// The container's own data made no sense at some point; nothing behind it can be read.
+    damaged: bool,
 }
 
 // SAFETY: the context is used by whoever owns this value, one thread at a time.
@@ -103,6 +105,7 @@ impl Demuxer {
             context,
             path: path.to_path_buf(),
             interrupt: interrupt.clone(),
+            damaged: false,
         };
         // SAFETY: the context is open.
         check(unsafe { ffi::avformat_find_stream_info(context, ptr::null_mut()) })
@@ -182,7 +185,11 @@ impl Demuxer {
         match check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) }) {
             Ok(_) => Ok(Some(packet)),
             Err(AvError::EXIT) => Err(Error::Interrupted),
-            Err(AvError::EOF | AvError::INVALID_DATA) => Ok(None),
+            Err(AvError::EOF) => Ok(None),
+            Err(AvError::INVALID_DATA) => {
+                self.damaged = true;
+                Ok(None)
+            }
             Err(cause) => Err(Error::Read {
                 cause,
                 path: self.path.clone(),
@@ -190,11 +197,11 @@ impl Demuxer {
         }
     }
 
-    /// Whether the byte stream ended with an error rather than at its end.
-    pub(crate) fn read_failed(&self) -> bool {
+    /// Whether reading ended with damage or an error rather than at the end of the file.
+    pub(crate) fn ended_badly(&self) -> bool {
         // SAFETY: the I/O context is null (no file behind the format) or valid.
-        unsafe { self.raw().pb.as_ref() }
-            .is_some_and(|pb| pb.error < 0 && pb.error != AvError::EOF.0)
+        let io = unsafe { self.raw().pb.as_ref() };
+        self.damaged || io.is_some_and(|io| io.error < 0 && io.error != AvError::EOF.0)
     }
 }
 

@@ -37,7 +37,7 @@ pub use demux::Interrupt;
 pub use encode::{EncodeSettings, Encoder, codec_of_encoder, pixel_formats};
 pub use error::Error;
 pub use frame::Frame;
-pub use mux::Muxer;
+pub use mux::{Muxer, Repairs};
 pub use packet::Packet;
 pub use pixel_format::PixelFormat;
 pub use rgb::PlanarRgb;

@@ -38,8 +38,16 @@ pub struct Muxer {
     video: usize,
     /// Durations of frames inside the encoder, by timestamp in the input's time base.
     durations: BTreeMap<i64, i64>,
-    /// Timestamps of copied packets that did not increase and were moved behind the one before.
-    repaired_timestamps: u64,
+    moved_packets: u64,
+}
+
+/// What a [`Muxer`] did to packets that did not fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Packets whose decoding time did not increase and was moved behind the one before.
+    pub moved_packets: u64,
+    /// Subtitles that could not be read to be converted.
+    pub lost_subtitles: u64,
 }
 
 struct Track {
@@ -86,7 +94,7 @@ impl Muxer {
             by_input: BTreeMap::new(),
             video: 0,
             durations: BTreeMap::new(),
-            repaired_timestamps: 0,
+            moved_packets: 0,
         };
         // SAFETY: just allocated. Containers mark some combinations (FLAC in MP4) as experimental that all players know.
         // Sound often starts a few milliseconds before zero (encoder delay): FFmpeg would move all streams later for it.
@@ -384,7 +392,7 @@ impl Muxer {
         {
             raw.dts = last + i64::from(strict);
             raw.pts = raw.pts.max(raw.dts);
-            self.repaired_timestamps += 1;
+            self.moved_packets += 1;
         }
         if raw.dts != ffi::AV_NOPTS_VALUE {
             *last_dts = Some(raw.dts);
@@ -400,23 +408,25 @@ impl Muxer {
         unsafe { (*self.raw().oformat).flags }
     }
 
-    /// Copied packets whose timestamps had to be moved so far.
-    pub fn repaired_timestamps(&self) -> u64 {
-        self.repaired_timestamps
-    }
-
-    /// Completes and closes the file.
+    /// Completes and closes the file; says what had to be repaired on the way.
     ///
     /// # Errors
     /// [`Error::Write`] when the disk is full or fails; the file is then not complete.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<Repairs, Error> {
         // SAFETY: the header is written, and nothing is written after this.
         let trailer = check(unsafe { ffi::av_write_trailer(self.context) });
         let closed = self.close();
         trailer
             .and(closed)
-            .map(|_| ())
-            .map_err(|error| self.write_error(error))
+            .map_err(|error| self.write_error(error))?;
+        let converters = self
+            .tracks
+            .iter()
+            .filter_map(|track| track.converter.as_ref());
+        Ok(Repairs {
+            moved_packets: self.moved_packets,
+            lost_subtitles: converters.map(|converter| converter.n_lost).sum(),
+        })
     }
 
     /// Closes the file and says whether any write to it failed, early ones included: FFmpeg buffers.

@@ -59,18 +59,21 @@ pub(crate) fn has_dolby_vision(stream: &ffi::AVStream) -> bool {
         .any(|(kind, _)| *kind == ffi::AVPacketSideDataType::DOVI_CONF)
 }
 
-/// The rotation players apply, in degrees counter-clockwise, and whether the matrix also mirrors.
+/// The display matrix of an upright picture, in FFmpeg's 16.16 and 2.30 fixed point.
+const UPRIGHT: [i32; 9] = [1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30];
+
+/// The rotation players apply, in degrees counter-clockwise (0 for one that only mirrors); `None` for an upright picture.
 pub(crate) fn rotation(entries: &[Entry]) -> Option<i32> {
     let (_, bytes) = entries
         .iter()
         .find(|(kind, _)| *kind == ffi::AVPacketSideDataType::DISPLAYMATRIX)?;
-    let matrix: Vec<i32> = bytes
-        .chunks_exact(4)
-        .map(|b| i32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
-        .collect();
-    // SAFETY: a display matrix is nine 32-bit integers; a shorter one is not passed on.
-    let degrees =
-        (matrix.len() >= 9).then(|| unsafe { ffi::av_display_rotation_get(matrix.as_ptr()) })?;
+    let numbers = bytes.as_chunks::<4>().0;
+    let matrix: Vec<i32> = numbers.iter().map(|b| i32::from_ne_bytes(*b)).collect();
+    if matrix.len() < UPRIGHT.len() || matrix[..UPRIGHT.len()] == UPRIGHT {
+        return None;
+    }
+    // SAFETY: a display matrix is nine 32-bit integers; a shorter one does not come here.
+    let degrees = unsafe { ffi::av_display_rotation_get(matrix.as_ptr()) };
     Some(if degrees.is_nan() {
         0
     } else {
@@ -139,4 +142,33 @@ pub(crate) fn add_to_stream(stream: &mut ffi::AVStream, (kind, bytes): &Entry) {
     assert_ne!(data, ptr::null_mut(), "out of memory");
     // SAFETY: the entry has room for `bytes.len()` bytes.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(numbers: [i32; 9]) -> Vec<Entry> {
+        let bytes = numbers
+            .iter()
+            .flat_map(|number| number.to_ne_bytes())
+            .collect();
+        vec![(ffi::AVPacketSideDataType::DISPLAYMATRIX, bytes)]
+    }
+
+    #[test]
+    fn only_a_turned_or_mirrored_picture_has_a_rotation() {
+        let one = 1 << 16;
+        assert_eq!(rotation(&[]), None);
+        assert_eq!(rotation(&matrix(UPRIGHT)), None);
+        assert_eq!(
+            rotation(&matrix([0, one, 0, -one, 0, 0, 0, 0, 1 << 30])),
+            Some(-90)
+        );
+        assert_eq!(
+            rotation(&matrix([-one, 0, 0, 0, -one, 0, 0, 0, 1 << 30])).map(i32::abs),
+            Some(180)
+        );
+        assert!(rotation(&matrix([-one, 0, 0, 0, one, 0, 0, 0, 1 << 30])).is_some());
+    }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Converter {
     decoder: *mut ffi::AVCodecContext,
     encoder: *mut ffi::AVCodecContext,
     text: Vec<u8>,
+    /// Subtitles that could not be read.
+    pub(crate) n_lost: u64,
 }
 
 // SAFETY: the contexts are used by whoever owns this value, one thread at a time.
@@ -66,6 +68,7 @@ impl Converter {
             decoder,
             encoder,
             text: vec![0; MAX_TEXT_BYTES],
+            n_lost: 0,
         };
         // SAFETY: the contexts were just allocated. The encoder frees its header with FFmpeg's allocator, from which the
         // copy comes; one byte more for the NUL that readers of the header rely on.
@@ -129,8 +132,12 @@ impl Converter {
                     )
                 }
             }
+            Ok(_) => 0,
             // A damaged subtitle is no reason to lose the film.
-            _ => 0,
+            Err(_) => {
+                self.n_lost += 1;
+                0
+            }
         };
         // SAFETY: frees what the decoder allocated; harmless on an empty one.
         unsafe { ffi::avsubtitle_free(&raw mut subtitle) }

@@ -16,6 +16,11 @@ impl Mapping {
             .push(u32::try_from(shows).expect("no film has four thousand million frames"));
     }
 
+    /// Forgets the frames from the `n`-th on: an interrupted film ends there.
+    pub fn truncate(&mut self, n: u64) {
+        self.0.truncate(usize::try_from(n).unwrap_or(usize::MAX));
+    }
+
     /// Frames seen.
     pub fn n_frames(&self) -> u64 {
         self.0.len() as u64

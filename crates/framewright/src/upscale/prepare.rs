@@ -10,7 +10,8 @@ use framewright_media::{
 use crate::cli::{Encoder, Options};
 use crate::exit::{Exit, fail};
 use crate::notes::Notes;
-use crate::upscale::plan::{Action, EncoderFacts, Machine, Plan, plan};
+use crate::upscale::plan::{Action, EncoderFacts, Plan, plan};
+use crate::upscale::resources::Machine;
 use crate::upscale::trouble::marked;
 
 /// An opened clip and model, and what is to be done with them.
@@ -32,6 +33,7 @@ pub fn prepare(
     interrupt: &Interrupt,
     notes: &Notes,
 ) -> anyhow::Result<Prepared> {
+    check_documents(options)?;
     let mut decoder = Decoder::open(&options.input, 0, interrupt).map_err(marked)?;
     check_colour(&decoder.clip().video).map_err(marked)?;
     let model = open_model(options)?;
@@ -69,6 +71,20 @@ pub fn prepare(
         model,
         plan,
     })
+}
+
+/// Plan and report are written at the end of a night: a folder that is not there is better said at its start.
+fn check_documents(options: &Options) -> anyhow::Result<()> {
+    for path in [&options.plan_out, &options.report].into_iter().flatten() {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            let message = format!("the folder does not exist: {}", path.display());
+            return Err(fail(Exit::CannotCreate, message));
+        }
+    }
+    Ok(())
 }
 
 fn open_model(options: &Options) -> anyhow::Result<Model> {

@@ -1,10 +1,11 @@
 //! What each stage of the job does with an item.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use framewright_infer::{Canceller, Upscaler};
 use framewright_media::{
-    Decoder, Frame, FrameMaker, Normaliser, Packet, PlanarRgb, rgb_from_frame,
+    Decoder, Frame, FrameMaker, Normaliser, Packet, PlanarRgb, Repairs, rgb_from_frame,
 };
 use framewright_pipeline::{Admission, BoxError, Budget, Rx, Tx};
 
@@ -28,6 +29,8 @@ enum Picture {
     New(Frame),
     /// The same as the last new one, at its own time.
     Repeat { pts: i64, duration: i64 },
+    /// Not worked on any more, because the run is to finish: the film ends before it.
+    Cut,
 }
 
 /// Frames counted while the run goes, for the progress display.
@@ -39,6 +42,10 @@ pub struct Tally {
     pub frames_out: AtomicU64,
     /// Frames among those written that repeat an earlier one.
     pub repeats: AtomicU64,
+    /// Frames that came in another size than the first and were brought to it.
+    pub resized: AtomicU64,
+    /// What the writer had to repair; known at the end.
+    pub repairs: OnceLock<Repairs>,
 }
 
 /// Reads one item; `None` after the last.
@@ -65,6 +72,9 @@ impl Reader<'_> {
         let (picture, room) = match unit.frame {
             Some(frame) => {
                 self.tally.frames_in.fetch_add(1, Relaxed);
+                if !self.normaliser.has_size_of(&frame) {
+                    self.tally.resized.fetch_add(1, Relaxed);
+                }
                 (Picture::New(self.normaliser.normalise(frame)?), Some(room))
             }
             None => (Picture::None, None),
@@ -137,8 +147,12 @@ impl Worker {
         self.upscaler.canceller()
     }
 
-    /// Replaces a new picture by its result; everything else passes.
-    pub fn upscale(&mut self, mut item: Item) -> Result<Item, BoxError> {
+    /// Replaces a new picture by its result; everything else passes. When the run is to finish, the pictures that wait
+    /// for a worker are cut off: with a slow network, computing them would keep the user waiting for minutes.
+    pub fn upscale(&mut self, mut item: Item, finishing: bool) -> Result<Item, BoxError> {
+        if finishing {
+            item.picture = Picture::Cut;
+        }
         if let Picture::New(frame) = &item.picture {
             rgb_from_frame(frame, &mut self.input)?;
             self.upscaler.run(&self.input, &mut self.output)?;
@@ -155,13 +169,19 @@ impl Worker {
     }
 }
 
-/// Writes everything and, when all of it came, completes the file.
+/// Writes everything up to the end or to the first picture cut off, and completes the file when all of it came.
 pub fn write(rx: &Rx<Item>, mut writer: Writer, tally: &Tally) -> Result<(), BoxError> {
     let mut last: Option<Frame> = None;
+    let mut cut = false;
     while let Some(item) = rx.recv()? {
+        // A worker may have begun the next picture just before another cut off this one.
+        cut |= matches!(item.picture, Picture::Cut);
+        if cut {
+            continue;
+        }
         writer.copy(item.packets)?;
         match item.picture {
-            Picture::None => continue,
+            Picture::None | Picture::Cut => continue,
             Picture::New(frame) => {
                 writer.encode(&frame)?;
                 last = Some(frame);
@@ -179,5 +199,6 @@ pub fn write(rx: &Rx<Item>, mut writer: Writer, tally: &Tally) -> Result<(), Box
         }
         tally.frames_out.fetch_add(1, Relaxed);
     }
-    writer.finish()
+    let _ = tally.repairs.set(writer.finish()?);
+    Ok(())
 }

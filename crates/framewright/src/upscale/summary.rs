@@ -15,6 +15,7 @@ use crate::upscale::Done;
 use crate::upscale::mapping::{Mapping, percentage};
 use crate::upscale::plan::{Action, Plan};
 use crate::upscale::prepare::Prepared;
+use crate::upscale::stages::Tally;
 
 /// The plan for people, a decision to a line.
 pub fn plan_lines(plan: &Plan) -> Vec<String> {
@@ -84,32 +85,41 @@ pub fn repeats_line(mapping: &Mapping) -> String {
     )
 }
 
-/// Warns of what was wrong with the input.
-pub fn note_health(health: &Health, notes: &Notes) {
-    let frames = |n: u64| {
-        if n == 1 {
-            "1 frame".into()
-        } else {
-            format!("{n} frames")
-        }
-    };
-    if health.corrupt_frames > 0 {
-        notes.warn(format!(
-            "the input is damaged: {} decoded with errors and kept",
-            frames(health.corrupt_frames)
-        ));
-    }
-    if health.refused_packets > 0 {
-        let packets = health.refused_packets;
-        notes.warn(format!(
-            "the input is damaged: what {packets} of its video packets held cannot be decoded"
-        ));
-    }
-    if health.repaired_timestamps > 0 {
-        notes.warn(format!(
-            "{} had no timestamp or one that does not increase; it was set behind the one before",
-            frames(health.repaired_timestamps)
-        ));
+/// Warns of what was wrong with the input, and says what was done about it.
+pub fn note_health(health: &Health, tally: &Tally, notes: &Notes) {
+    let repairs = tally.repairs.get().copied().unwrap_or_default();
+    let resized = tally.resized.load(Relaxed);
+    let counted = [
+        (
+            health.corrupt_frames,
+            "decoded with errors and kept",
+            "frame",
+        ),
+        (health.refused_packets, "not decoded at all", "video packet"),
+        (
+            health.repaired_timestamps,
+            "without a timestamp or with one that does not increase, set behind the one before",
+            "frame",
+        ),
+        (
+            resized,
+            "of another size than the first, brought to its size",
+            "frame",
+        ),
+        (
+            repairs.moved_packets,
+            "with a timestamp that does not increase, set behind the one before",
+            "copied packet",
+        ),
+        (
+            repairs.lost_subtitles,
+            "that cannot be read, left out",
+            "subtitle",
+        ),
+    ];
+    for (n, what, of) in counted.into_iter().filter(|(n, _, _)| *n > 0) {
+        let plural = if n == 1 { "" } else { "s" };
+        notes.warn(format!("the input is damaged: {n} {of}{plural} {what}"));
     }
     if let Some(how) = &health.truncated {
         notes.warn(format!("the input is truncated: {how}"));
@@ -155,7 +165,7 @@ fn compose(prepared: &Prepared, done: &Done<'_>, output: Option<PathBuf>, notes:
         frames_out,
         unique_frames: done.mapping.n_unique(),
         duplicates,
-        duplicate_percentage: percentage(duplicates, frames_in),
+        duplicate_percentage: percentage(duplicates, done.mapping.n_frames()),
         compute_fraction: if frames_in == 0 {
             0.0
         } else {

@@ -1,6 +1,6 @@
 //! The end of the pipeline: frames into the encoder, its packets and the copied ones into the file.
 
-use framewright_media::{Encoder, Frame, Muxer, Packet};
+use framewright_media::{Encoder, Frame, Muxer, Packet, Repairs};
 use framewright_pipeline::BoxError;
 
 /// Where results go.
@@ -41,17 +41,17 @@ impl Writer {
     }
 
     /// Drains the encoder and completes the file. Only after everything before it finished well.
-    pub fn finish(self) -> Result<(), BoxError> {
-        if let Self::File {
+    pub fn finish(self) -> Result<Repairs, BoxError> {
+        let Self::File {
             mut encoder,
             mut muxer,
         } = self
-        {
-            encoder.send(None)?;
-            pass_on(&mut encoder, &mut muxer)?;
-            muxer.finish()?;
-        }
-        Ok(())
+        else {
+            return Ok(Repairs::default());
+        };
+        encoder.send(None)?;
+        pass_on(&mut encoder, &mut muxer)?;
+        Ok(muxer.finish()?)
     }
 }
 

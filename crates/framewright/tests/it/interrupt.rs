@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::env::{Run, TestEnv, decodable_frames, ffmpeg, ffprobe, names_in, upscale_args};
+use crate::env::{Run, TestEnv, asset, decodable_frames, ffmpeg, ffprobe, names_in, upscale_args};
 
 /// Long enough that nobody finishes it: with an encoder as slow as this, some minutes.
 const SLOW: &[&str] = &["--encoder", "libx264", "--preset", "veryslow"];
@@ -31,12 +31,16 @@ struct Running {
 }
 
 impl Running {
-    fn start(env: &TestEnv, output: &Path, encoder: &[&str]) -> Self {
+    fn start(env: &TestEnv, output: &Path, more: &[&str]) -> Self {
         let mut args = upscale_args(&env.path("long.mkv"), output);
         args.retain(|arg| arg != "none");
+        if more.contains(&"--model") {
+            let at = args.iter().position(|arg| arg == "-m").unwrap();
+            args.drain(at..at + 2);
+        }
         let at = args.iter().position(|arg| arg == "--progress").unwrap();
         args.insert(at + 1, "json".to_owned());
-        args.extend(encoder.iter().map(|&arg| arg.to_owned()));
+        args.extend(more.iter().map(|&arg| arg.to_owned()));
         let mut child = env.spawn(&args);
         let lines = BufReader::new(child.stderr.take().unwrap());
         Self {
@@ -62,6 +66,16 @@ impl Running {
                 return self;
             }
         }
+    }
+
+    /// Frames done by the last progress heard of.
+    fn done(&self) -> u64 {
+        let events = self
+            .heard
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let mut done = events.filter_map(|event: Value| event["done"].as_u64());
+        done.next_back().expect("progress was heard of")
     }
 
     fn signal(&self, signal: Signal) {
@@ -140,6 +154,32 @@ fn sigterm_finishes_like_ctrl_c_with_its_own_code() {
     running.signal(Signal::TERM);
     let run = running.end().0.expect_code(143);
     assert_playable_part(&env, &folder, "film.partial.mkv", &run);
+}
+
+#[test]
+fn ctrl_c_waits_for_the_frames_being_computed_and_not_for_those_queued() {
+    let Some(model) = asset("models/realesr-animevideov3-x2.onnx") else {
+        return;
+    };
+    let env = TestEnv::new();
+    long_clip(&env);
+    let folder = env.folder("out");
+    let more = ["--workers", "1", "--reuse", "off", "--model"].map(String::from);
+    let more: Vec<_> = more
+        .into_iter()
+        .chain([model.display().to_string()])
+        .collect();
+    let more: Vec<_> = more.iter().map(String::as_str).collect();
+    let running = Running::start(&env, &folder.join("film.mkv"), &more).wait_for_frames(2);
+    let done = running.done();
+    running.signal(Signal::INT);
+    running.end().0.expect_code(130);
+    let kept = decodable_frames(&folder.join("film.partial.mkv")).0;
+    // One is computed, one may have been finished and not been counted; six are decoded ahead.
+    assert!(
+        kept >= done && kept <= done + 3,
+        "{kept} kept, {done} were done"
+    );
 }
 
 #[test]
