@@ -226,8 +226,12 @@ fn readable(path: &Path) -> Result<(), Error> {
             "it is a folder, not a video file",
         )));
     }
+    // Opening a pipe here would wait for its writer and take its bytes.
+    if !metadata.is_file() {
+        return Ok(());
+    }
     File::open(path).map_err(open_error)?;
-    if metadata.len() == 0 && metadata.is_file() {
+    if metadata.len() == 0 {
         return Err(Error::BadInput {
             reason: "the file is empty".into(),
             path: path.to_path_buf(),
