@@ -59,11 +59,9 @@ pub struct Plan {
     pub streams: Vec<StreamPlan>,
     /// Why it was decided so, and what was assumed.
     pub why: Vec<String>,
-    /// What is done otherwise than a user would expect, said at the start of the run.
-    #[serde(skip)]
+    /// What is done otherwise than a user would expect; said at the start of the run, too.
     pub fallbacks: Vec<String>,
-    /// What the user should know before the run, said at its start.
-    #[serde(skip)]
+    /// What the user should know before the run; said at its start, too.
     pub warnings: Vec<String>,
     #[serde(skip)]
     pub(crate) decided: Decided,
