@@ -76,6 +76,7 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
     let mut mapping = Mapping::default();
     if options.plan_only {
         analyse(&mut prepared, &control, &mut mapping).map_err(from_failure)?;
+        summary::note_health(prepared.decoder.health(), &Tally::default(), &notes);
         // Half a plan is none.
         if let Some(exit) = signals.caught() {
             return Ok(exit);

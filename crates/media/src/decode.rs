@@ -308,16 +308,21 @@ impl Decoder {
             .n_frames
             .filter(|count| count.exact)
             .map(|count| count.frames);
-        self.health.truncated = match (announced, indexed) {
-            (_, Some(frames)) if self.video_packets < frames => Some(format!(
+        let missing_secs = announced.map(|end| end - self.read_until_secs);
+        self.health.truncated = match (missing_secs, indexed) {
+            // An index alone proves nothing: an edit list may leave packets out, and the duration knows.
+            (None | Some(0.1..), Some(frames)) if self.video_packets < frames => Some(format!(
                 "{} of {frames} video packets are there",
                 self.video_packets
             )),
             // A second, or one per cent: durations in headers are rounded and may count a last subtitle.
-            (Some(end), _) if self.read_until_secs < end - (0.01 * end).max(1.0) => Some(format!(
-                "it ends at {:.1} of {end:.1} seconds",
-                self.read_until_secs
-            )),
+            (Some(missing), _) if missing > (0.01 * self.read_until_secs).max(1.0) => {
+                Some(format!(
+                    "it ends at {:.1} of {:.1} seconds",
+                    self.read_until_secs,
+                    self.read_until_secs + missing
+                ))
+            }
             _ if self.demuxer.ended_badly() => Some("its data cannot be read on".into()),
             _ => None,
         };
@@ -442,26 +447,35 @@ fn describe_video(demuxer: &Demuxer, index: usize) -> Video {
     }
 }
 
+/// The index's number of frames, unless the duration contradicts it: an edit list shows only a part of what is indexed.
 fn count_frames(
     demuxer: &Demuxer,
     stream: &ffi::AVStream,
     rate: Option<Rational>,
 ) -> Option<FrameCount> {
-    if stream.nb_frames > 0 {
-        return Some(FrameCount {
-            frames: stream.nb_frames as u64,
+    let indexed = u64::try_from(stream.nb_frames).ok().filter(|&n| n > 0);
+    let tick = f64::from(stream.time_base.num) / f64::from(stream.time_base.den);
+    let of_stream = (stream.duration > 0).then_some(stream.duration as f64 * tick);
+    let of_file = demuxer.raw().duration;
+    let of_file = (of_file > 0).then(|| of_file as f64 / f64::from(ffi::AV_TIME_BASE));
+    let by_rate = of_stream
+        .or(of_file)
+        .zip(rate)
+        .map(|(secs, rate)| (secs * rate.as_f64()).round() as u64);
+    match (indexed, by_rate) {
+        (Some(frames), Some(estimate)) if frames > estimate + 2 + estimate / 50 => {
+            Some(FrameCount {
+                frames: estimate,
+                exact: false,
+            })
+        }
+        (Some(frames), _) => Some(FrameCount {
+            frames,
             exact: true,
-        });
+        }),
+        (None, estimate) => estimate.map(|frames| FrameCount {
+            frames,
+            exact: false,
+        }),
     }
-    let secs = if stream.duration > 0 {
-        stream.duration as f64 * f64::from(stream.time_base.num) / f64::from(stream.time_base.den)
-    } else if demuxer.raw().duration > 0 {
-        demuxer.raw().duration as f64 / f64::from(ffi::AV_TIME_BASE)
-    } else {
-        return None;
-    };
-    rate.map(|rate| FrameCount {
-        frames: (secs * rate.as_f64()).round() as u64,
-        exact: false,
-    })
 }

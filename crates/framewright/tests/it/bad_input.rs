@@ -494,6 +494,46 @@ fn a_truncated_file_is_finished_and_said_to_be_truncated() {
     assert!(has_count(&report), "{report:#}");
 }
 
+/// Whether the report of a run on `name`, in the folder of `env`, says that it is truncated.
+fn is_said_truncated(env: &TestEnv, name: &str) -> bool {
+    let (clip, report) = (env.path(name), env.path("report.json"));
+    let more = [
+        "--overwrite",
+        "--report",
+        report.to_str().expect("a plain path"),
+    ];
+    let output = env.path("out.mkv");
+    env.upscale(&clip, &output, &[FAST, &more].concat())
+        .expect_code(0);
+    read_json(&report)["truncated"] == true
+}
+
+/// Four seconds with their index in front, as on the web.
+fn indexed_clip(env: &TestEnv) {
+    ffmpeg(
+        env.root(),
+        "-f lavfi -i testsrc2=s=160x96:r=24:d=4 -c:v libx264 -g 12 -movflags +faststart whole.mp4",
+    );
+}
+
+#[test]
+fn a_file_cut_behind_its_index_is_said_to_be_truncated() {
+    let env = TestEnv::new();
+    indexed_clip(&env);
+    let bytes = fs::read(env.path("whole.mp4")).unwrap();
+    fs::write(env.path("cut.mp4"), &bytes[..bytes.len() * 9 / 10]).unwrap();
+    assert!(is_said_truncated(&env, "cut.mp4"));
+    assert!(!is_said_truncated(&env, "whole.mp4"));
+}
+
+#[test]
+fn a_part_shown_by_an_edit_list_is_whole() {
+    let env = TestEnv::new();
+    indexed_clip(&env);
+    ffmpeg(env.root(), "-ss 1.3 -i whole.mp4 -t 1.1 -c copy part.mp4");
+    assert!(!is_said_truncated(&env, "part.mp4"));
+}
+
 #[test]
 fn a_whole_file_is_not_said_to_be_truncated() {
     let env = TestEnv::new();
