@@ -123,28 +123,28 @@ impl Converter {
                 // FFmpeg's encoders want times within the packet.
                 subtitle.start_display_time = 0;
                 // SAFETY: the context is open, the buffer is writable for its length.
-                unsafe {
+                check(unsafe {
                     ffi::avcodec_encode_subtitle(
                         self.encoder,
                         self.text.as_mut_ptr(),
                         self.text.len() as i32,
                         &raw const subtitle,
                     )
-                }
+                })
             }
-            Ok(_) => 0,
-            // A damaged subtitle is no reason to lose the film.
-            Err(_) => {
-                self.n_lost += 1;
-                0
-            }
+            empty_or_damaged => empty_or_damaged.map(|_| 0),
         };
         // SAFETY: frees what the decoder allocated; harmless on an empty one.
         unsafe { ffi::avsubtitle_free(&raw mut subtitle) }
-        let size = check(size).map_err(Error::av("converting a subtitle"))? as usize;
-        if size == 0 {
-            return Ok(None);
-        }
+        let size = match size {
+            Ok(0) => return Ok(None),
+            Ok(size) => size as usize,
+            // A subtitle that cannot be converted is no reason to lose the film.
+            Err(_) => {
+                self.n_lost += 1;
+                return Ok(None);
+            }
+        };
         let converted = Packet::new();
         // SAFETY: the packet is empty and gets `size` bytes, which are then filled from a buffer of at least that.
         check(unsafe {

@@ -69,8 +69,9 @@ impl Interruption {
 
     /// From now on only the exit code depends on signals; the run has ended.
     pub fn run_has_ended(&self) {
+        let mut hidden = self.shared.hidden();
         self.shared.ended.store(true, Ordering::SeqCst);
-        *self.shared.hidden() = None;
+        *hidden = None;
     }
 
     /// What the process is to end with if a signal has come.
@@ -98,7 +99,12 @@ impl Shared {
         let asked = Instant::now();
         while !self.ended.load(Ordering::SeqCst) {
             if asked.elapsed() > PATIENCE {
-                if let Some(hidden) = &*self.hidden() {
+                // Held to the end of the process: a run that ends just now must not publish its file any more.
+                let hidden = self.hidden();
+                if self.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                if let Some(hidden) = &*hidden {
                     // A file that cannot be removed is taken over by the next run.
                     let _ = fs::remove_file(hidden);
                 }

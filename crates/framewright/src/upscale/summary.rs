@@ -91,35 +91,45 @@ pub fn note_health(health: &Health, tally: &Tally, notes: &Notes) {
     let resized = tally.resized.load(Relaxed);
     let counted = [
         (
+            "damaged",
             health.corrupt_frames,
+            "frame",
             "decoded with errors and kept",
-            "frame",
-        ),
-        (health.refused_packets, "not decoded at all", "video packet"),
-        (
-            health.repaired_timestamps,
-            "without a timestamp or with one that does not increase, set behind the one before",
-            "frame",
         ),
         (
-            resized,
-            "of another size than the first, brought to its size",
-            "frame",
+            "damaged",
+            health.refused_packets,
+            "video packet",
+            "not decoded at all",
         ),
         (
-            repairs.moved_packets,
-            "with a timestamp that does not increase, set behind the one before",
-            "copied packet",
-        ),
-        (
+            "damaged",
             repairs.lost_subtitles,
-            "that cannot be read, left out",
             "subtitle",
+            "that cannot be converted, left out",
+        ),
+        (
+            "irregular",
+            health.repaired_timestamps,
+            "frame",
+            "without a timestamp or with one that does not increase, set behind the one before",
+        ),
+        (
+            "irregular",
+            repairs.moved_packets,
+            "copied packet",
+            "with a timestamp that does not increase, set behind the one before",
+        ),
+        (
+            "irregular",
+            resized,
+            "frame",
+            "of another size than the first, brought to its size",
         ),
     ];
-    for (n, what, of) in counted.into_iter().filter(|(n, _, _)| *n > 0) {
+    for (how, n, of, what) in counted.into_iter().filter(|(_, n, _, _)| *n > 0) {
         let plural = if n == 1 { "" } else { "s" };
-        notes.warn(format!("the input is damaged: {n} {of}{plural} {what}"));
+        notes.warn(format!("the input is {how}: {n} {of}{plural} {what}"));
     }
     if let Some(how) = &health.truncated {
         notes.warn(format!("the input is truncated: {how}"));
@@ -166,11 +176,7 @@ fn compose(prepared: &Prepared, done: &Done<'_>, output: Option<PathBuf>, notes:
         unique_frames: done.mapping.n_unique(),
         duplicates,
         duplicate_percentage: percentage(duplicates, done.mapping.n_frames()),
-        compute_fraction: if frames_in == 0 {
-            0.0
-        } else {
-            done.mapping.n_unique() as f64 / frames_in as f64
-        },
+        compute_fraction: percentage(done.mapping.n_unique(), done.mapping.n_frames()) / 100.0,
         wall_secs,
         cpu_secs: cpu_secs(),
         fps: frames_out as f64 / wall_secs,
