@@ -527,6 +527,28 @@ fn a_file_cut_behind_its_index_is_said_to_be_truncated() {
 }
 
 #[test]
+fn a_video_that_changes_its_size_keeps_every_frame_and_says_so() {
+    let env = TestEnv::new();
+    for (name, size, offset) in [("a.ts", "160x96", 0), ("b.ts", "192x128", 1)] {
+        let source = format!("-f lavfi -i testsrc2=s={size}:r=24:d=1 -c:v libx264");
+        ffmpeg(
+            env.root(),
+            &format!("{source} -output_ts_offset {offset} {name}"),
+        );
+    }
+    let joined = [env.path("a.ts"), env.path("b.ts")].map(|part| fs::read(part).unwrap());
+    let (clip, output) = (env.path("joined.ts"), env.path("out.mkv"));
+    fs::write(&clip, joined.concat()).unwrap();
+    let run = env.upscale(&clip, &output, FAST).expect_code(0);
+    assert!(
+        run.stderr.contains("24 frames of another size"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(decodable_frames(&output), (48, String::new()));
+}
+
+#[test]
 fn a_part_shown_by_an_edit_list_is_whole() {
     let env = TestEnv::new();
     indexed_clip(&env);
