@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a fresh Debian or Ubuntu machine with Rust to an upscaled clip: system packages, release build,
-# ONNX Runtime, a sample clip, and a picture of before and after. Can be run again at any time.
+# a sample clip, ONNX Runtime if the network needs it, and a picture of before and after. Can be run again at any time.
 #
-# FRAMEWRIGHT_MODEL  the network, an ONNX file; else the one in ../shared/assets
+# FRAMEWRIGHT_MODEL  the network, an .onnx or .safetensors file; else the one in ../shared/assets
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 PATH=$PATH:${HOME:-/nonexistent}/.cargo/bin
@@ -15,7 +15,7 @@ die() {
 
 model=${FRAMEWRIGHT_MODEL:-../shared/assets/models/realesr-animevideov3-x2.onnx}
 if [ ! -f "$model" ] && [ "$model" != nearest-x2 ]; then
-  die 78 "there is no model; set FRAMEWRIGHT_MODEL to the ONNX file of an upscaling network, not $model"
+  die 78 "there is no model; set FRAMEWRIGHT_MODEL to the file of an upscaling network, not $model"
 fi
 cargo --version > /dev/null 2>&1 || die 69 "cargo does not run; install Rust with rustup and start again"
 
@@ -26,13 +26,6 @@ step "release build"
 cargo build --release --locked --package framewright
 target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
 framewright=$target/release/framewright
-
-step "ONNX Runtime"
-if [ -n "${FRAMEWRIGHT_ORT:-}" ]; then
-  echo "FRAMEWRIGHT_ORT names $FRAMEWRIGHT_ORT"
-else
-  "$framewright" setup
-fi
 
 step "a sample clip"
 work=$target/quickstart
@@ -46,6 +39,14 @@ else
 fi
 ffmpeg -v error -y "${input[@]}" -c:v libx264 -crf 16 -pix_fmt yuv420p -c:a aac "$work/sample.mp4"
 echo "$work/sample.mp4"
+
+# 69: a library is missing, here ONNX Runtime. One that FRAMEWRIGHT_ORT names is not replaced.
+needs=0
+"$framewright" upscale "$work/sample.mp4" --model "$model" --plan-only --quiet > "$work/plan.txt" 2>&1 || needs=$?
+if [ "$needs" -eq 69 ] && [ -z "${FRAMEWRIGHT_ORT:-}" ]; then
+  step "ONNX Runtime"
+  "$framewright" setup
+fi
 
 step "upscale"
 "$framewright" upscale "$work/sample.mp4" -o "$work/upscaled.mp4" --model "$model" \

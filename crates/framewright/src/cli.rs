@@ -44,6 +44,8 @@ pub struct Options {
     pub model: Option<OsString>,
     /// Where the network runs.
     pub device: Device,
+    /// What runs the network.
+    pub engine: Engine,
     /// The arithmetic of the network.
     pub precision: Precision,
     /// Workers that run the network, at least 1; none for the plan's choice.
@@ -88,14 +90,28 @@ pub enum Device {
     Cpu,
 }
 
+/// What runs the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Native for networks of the Compact family, ONNX Runtime for any other ONNX file
+    Auto,
+    /// The program's own, for the Compact family only; needs no library
+    Native,
+    /// ONNX Runtime, for any ONNX file
+    Ort,
+}
+
 /// The arithmetic of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// The fastest that the device does well
+    /// The fastest: bf16 where the processor has it and the engine uses it, else fp32
     Auto,
     /// 32-bit floating point
     Fp32,
+    /// Products in bfloat16, sums in fp32; a few 8-bit levels from fp32 at most
+    Bf16,
 }
 
 /// Which results are used again.
@@ -192,10 +208,11 @@ struct UpscaleArgs {
     #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
 
-    /// Name of a built-in model, or path of an ONNX file
+    /// Name of a built-in model, or path of an .onnx or .safetensors file
     ///
-    /// The network takes and gives RGB pictures; its scale is found out. `nearest-x2`
-    /// enlarges without a network, for tests and measurements.
+    /// The network takes and gives RGB pictures; its scale is found out. A .safetensors file
+    /// holds a network of the Compact family. `nearest-x2` enlarges without a network, for
+    /// tests and measurements.
     #[arg(short, long, value_name = "NAME|PATH", env = "FRAMEWRIGHT_MODEL")]
     #[arg(hide_env_values = true)]
     model: Option<OsString>,
@@ -203,6 +220,10 @@ struct UpscaleArgs {
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = NETWORK)]
     device: Device,
+
+    /// What runs the network
+    #[arg(long, value_enum, default_value_t = Engine::Auto, help_heading = NETWORK)]
+    engine: Engine,
 
     /// The arithmetic of the network
     #[arg(long, value_enum, default_value_t = Precision::Auto, help_heading = NETWORK)]
@@ -281,7 +302,8 @@ Fetch ONNX Runtime's library with pip into the data folder
 
 Needs python3 and pip, and uses the package index that pip is set up for. The library goes
 to $XDG_DATA_HOME/framewright, else ~/.local/share/framewright. Does nothing when it is
-there already. Not needed when FRAMEWRIGHT_ORT names a library of your own.";
+there already. Not needed for networks of the Compact family, nor when FRAMEWRIGHT_ORT names
+a library of your own.";
 
 const NETWORK: &str = "Network";
 const ENCODING: &str = "Encoding";
@@ -323,6 +345,7 @@ impl UpscaleArgs {
             // An empty variable is how scripts unset one.
             model: self.model.filter(|model| !model.is_empty()),
             device: self.device,
+            engine: self.engine,
             precision: self.precision,
             workers: self.workers.map(usize::from),
             reuse: self.reuse,
@@ -434,7 +457,8 @@ twice stops at once and leaves nothing.
 
 Environment:
   FRAMEWRIGHT_MODEL  the model, where --model is not given
-  FRAMEWRIGHT_ORT    path of ONNX Runtime's library; framewright setup fetches one";
+  FRAMEWRIGHT_ORT    path of ONNX Runtime's library; framewright setup fetches one
+                     (not needed for networks of the Compact family)";
     format!("{examples}\n\n{}", exit_codes())
 }
 
@@ -470,6 +494,7 @@ mod tests {
             output: Some("out.mkv".into()),
             model: Some("x2.onnx".into()),
             device: Device::Auto,
+            engine: Engine::Auto,
             precision: Precision::Auto,
             workers: None,
             reuse: Reuse::Frame,
@@ -493,14 +518,15 @@ mod tests {
     #[test]
     fn every_option_arrives() {
         let options = upscale(
-            "in.mkv -o out.mp4 --model m.onnx --device cpu --precision fp32 --workers 3 \
-             --reuse off --tolerance 0 --encoder libsvtav1 --crf 30 --preset 6 \
+            "in.mkv -o out.mp4 --model m.onnx --device cpu --engine native --precision bf16 \
+             --workers 3 --reuse off --tolerance 0 --encoder libsvtav1 --crf 30 --preset 6 \
              --pix-fmt yuv420p10le --overwrite --plan-out p.json --report r.json \
              --progress json --json -v",
         )
         .unwrap();
         assert_eq!(options.device, Device::Cpu);
-        assert_eq!(options.precision, Precision::Fp32);
+        assert_eq!(options.engine, Engine::Native);
+        assert_eq!(options.precision, Precision::Bf16);
         assert_eq!(options.workers, Some(3));
         assert_eq!(options.reuse, Reuse::Off);
         assert!(options.tolerance.abs() < f32::EPSILON);
@@ -533,6 +559,8 @@ mod tests {
             "--tolerance inf",
             "--crf 64",
             "--device gpu",
+            "--engine onnx",
+            "--precision fp16",
             "--encoder mpeg2",
             "-q -v",
         ] {

@@ -7,12 +7,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use framewright_infer::{Model, Upscaler};
+use framewright_infer::{Choice, Engine, Model, Upscaler};
 use framewright_media::PlanarRgb;
 
 fn upscaler(name_or_path: impl AsRef<Path>) -> Box<dyn Upscaler> {
-    let model =
-        Model::open(name_or_path).expect("the model is committed and ONNX Runtime is found");
+    let model = Model::open(
+        name_or_path,
+        Choice {
+            engine: Engine::Ort,
+            ..Choice::default()
+        },
+    )
+    .expect("the model is committed and ONNX Runtime is found");
     model.upscalers(1).expect("it opened").remove(0)
 }
 

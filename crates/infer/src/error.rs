@@ -54,10 +54,17 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// The arithmetic asked for is not to be had (exit 2).
+    #[error("{problem}, use --precision auto or fp32")]
+    Precision {
+        /// Who does not have it and why.
+        problem: String,
+    },
+
     /// The network answered a picture with values that are not numbers (exit 78).
     #[error(
         "the model gave {count} values that are NaN or infinite, the first at x {x}, y {y} of the result; \
-         use another model or its fp32 version: {model}"
+         use another model, its fp32 version or --precision fp32: {model}"
     )]
     NotFinite {
         /// How many of the result's values are NaN or infinite.

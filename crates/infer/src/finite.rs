@@ -1,5 +1,7 @@
 //! NaN and infinity, found at the speed of memory.
 
+use framewright_media::PlanarRgb;
+
 /// True where no value is NaN or infinite.
 ///
 /// An f32 is NaN or infinite exactly when all eight exponent bits are set; adding one to the exponent of the absolute
@@ -9,6 +11,32 @@ pub(crate) fn all_finite(values: &[f32]) -> bool {
         carry | ((value.to_bits() & 0x7fff_ffff) + 0x0080_0000)
     });
     carry & 0x8000_0000 == 0
+}
+
+/// Values that are NaN or infinite.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotFinite {
+    pub(crate) count: usize,
+    pub(crate) x: usize,
+    pub(crate) y: usize,
+}
+
+/// Counts the values that [`all_finite`] found to be there.
+#[cold]
+pub(crate) fn not_finite(picture: &PlanarRgb) -> NotFinite {
+    let is_bad = |value: &&f32| !value.is_finite();
+    let count = picture.data().iter().filter(is_bad).count();
+    let first = picture
+        .planes()
+        .iter()
+        .filter_map(|plane| plane.iter().position(|v| !v.is_finite()))
+        .min();
+    let first = first.expect("called for a picture with a value that is not finite");
+    NotFinite {
+        count,
+        x: first % picture.width(),
+        y: first / picture.width(),
+    }
 }
 
 #[cfg(test)]

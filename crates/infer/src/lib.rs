@@ -6,20 +6,23 @@
 //!                              info(): scale, engine, why   canceller(): ends a run from another thread
 //! ```
 //!
-//! Two engines stand behind the trait: [`nearest`], the diagnostic scaler `nearest-x2` that needs no network, and
-//! `ort`, ONNX Runtime, loaded while the program runs. Nothing here needs the library to be installed before a model
-//! file is opened.
+//! Three engines stand behind the trait: [`nearest`], the diagnostic scaler `nearest-x2` that needs no network; `native`,
+//! our own kernels for networks of the Compact family; and `ort`, ONNX Runtime, loaded while the program runs. Nothing
+//! needs the library before a file is opened that the others do not run.
 
 pub mod error;
 mod finite;
 pub mod library;
 pub mod model;
+mod native;
 pub mod nearest;
 mod ort;
 mod pad;
+pub mod region;
 pub mod upscaler;
 
 pub use error::Error;
 pub use library::{data_dir, find_library};
-pub use model::Model;
+pub use model::{Choice, Engine, Model, Precision};
+pub use region::Region;
 pub use upscaler::{Canceller, ModelInfo, Upscaler};

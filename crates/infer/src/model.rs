@@ -1,9 +1,13 @@
 //! A model by name or file, opened, checked and ready to make workers.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
+use crate::native::{Arithmetic, Isa, NativeModel, NotCompact, onnx, safetensors};
 use crate::nearest::{self, Nearest};
 use crate::ort::OnnxModel;
 use crate::{Error, ModelInfo, Upscaler};
@@ -11,60 +15,141 @@ use crate::{Error, ModelInfo, Upscaler};
 /// The names that need no file.
 pub const NAMES: &[&str] = &[nearest::NAME];
 
+/// What is to run a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// [`Native`](Self::Native) where it can, else [`Ort`](Self::Ort).
+    #[default]
+    Auto,
+    /// Our own kernels, for networks of the Compact family.
+    Native,
+    /// ONNX Runtime, for any ONNX file.
+    Ort,
+}
+
+/// The arithmetic that is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// The fastest that the engine does well on this machine.
+    #[default]
+    Auto,
+    /// 32-bit floating point.
+    Fp32,
+    /// Products of bfloat16, sums in fp32.
+    Bf16,
+}
+
+/// Engine and arithmetic, as asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// What is to run the model.
+    pub engine: Engine,
+    /// The arithmetic.
+    pub precision: Precision,
+}
+
 /// A model that was found to work on this machine.
 pub struct Model(Kind);
 
 enum Kind {
     Nearest(ModelInfo),
+    Native(NativeModel),
     Onnx(OnnxModel),
 }
 
 impl Model {
-    /// Opens one of [`NAMES`], or else the `.onnx` file of that path.
+    /// Opens one of [`NAMES`], or else the `.onnx` or `.safetensors` file of that path.
     ///
-    /// A file is loaded and run on a few small pictures, which tells its scale and what sizes it takes; that is done
-    /// once here, not in every worker.
+    /// A network of the Compact family runs on the engine `native`, if `choice` does not say otherwise. Any other ONNX
+    /// file is loaded by ONNX Runtime and run on a few small pictures, which tells its scale and what sizes it takes;
+    /// that is done once here, not in every worker.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`], [`Error::ReadModel`] and [`Error::Model`] for a wrong name or file;
-    /// [`Error::MissingLibrary`] and [`Error::Library`] when there is nothing to run a file with.
-    pub fn open(name_or_path: impl AsRef<Path>) -> Result<Self, Error> {
+    /// [`Error::UnknownModel`], [`Error::ReadModel`] and [`Error::Model`] for a wrong name or file, or for a file that
+    /// the engine asked for does not run; [`Error::Precision`] for an arithmetic that it does not have here;
+    /// [`Error::MissingLibrary`] and [`Error::Library`] when ONNX Runtime is needed and is not there.
+    pub fn open(name_or_path: impl AsRef<Path>, choice: Choice) -> Result<Self, Error> {
         let path = name_or_path.as_ref();
         // Compared as text: `./nearest-x2` is a file.
         if path.as_os_str() == nearest::NAME {
             return Ok(Self(Kind::Nearest(nearest::info())));
         }
-        let read = |cause| Error::ReadModel {
+        let file = read(path)?;
+        let unfit = |problem| Error::Model {
+            problem,
             path: path.to_owned(),
-            cause,
         };
-        match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && is_bare_name(path) => {
-                return Err(Error::UnknownModel {
-                    name: path.display().to_string(),
-                    known: NAMES,
-                });
-            }
-            Err(error) => return Err(read(error)),
-            Ok(file) if file.is_dir() => return Err(read(io::ErrorKind::IsADirectory.into())),
-            // A device or a pipe may never end.
-            Ok(file) if !file.is_file() => {
-                return Err(read(io::Error::other("not a regular file")));
-            }
-            Ok(_) => {}
+        if file.is_empty() {
+            return Err(unfit("the model file is empty".to_owned()));
         }
-        Ok(Self(Kind::Onnx(OnnxModel::open(path)?)))
+        let is_safetensors = path
+            .extension()
+            .is_some_and(|extension| extension == "safetensors");
+        let network = match choice.engine {
+            Engine::Ort if is_safetensors => {
+                return Err(unfit(
+                    "ONNX Runtime runs .onnx files only, leave out --engine ort".to_owned(),
+                ));
+            }
+            Engine::Ort => Err(NotCompact("--engine ort was asked for".to_owned())),
+            _ if is_safetensors => safetensors::read(&file),
+            _ => onnx::read(&file),
+        };
+        let sha256 = hexadecimal(&Sha256::digest(&file));
+        match network {
+            Ok(network) => {
+                let (isa, arithmetic) = (Isa::best(), arithmetic(choice.precision)?);
+                let model = NativeModel::new(&network, isa, arithmetic, stem(path), sha256);
+                Ok(Self(Kind::Native(model.expect(
+                    "the arithmetic was chosen for the instruction set",
+                ))))
+            }
+            Err(NotCompact(why)) if is_safetensors || choice.engine == Engine::Native => {
+                let way_out = if is_safetensors {
+                    "export it as .onnx"
+                } else {
+                    "leave out --engine native"
+                };
+                Err(unfit(format!(
+                    "the engine native runs networks of the Compact family only ({why}), {way_out}"
+                )))
+            }
+            Err(NotCompact(why)) => {
+                if choice.precision == Precision::Bf16 {
+                    return Err(Error::Precision {
+                        problem: "ONNX Runtime computes this model in fp32".to_owned(),
+                    });
+                }
+                let mut model = OnnxModel::open(path, sha256)?;
+                model.note(format!("engine ort: {why}"));
+                Ok(Self(Kind::Onnx(model)))
+            }
+        }
     }
 
     /// What was found out about it.
     pub fn info(&self) -> &ModelInfo {
         match &self.0 {
             Kind::Nearest(info) => info,
+            Kind::Native(model) => model.info(),
             Kind::Onnx(model) => model.info(),
         }
     }
 
-    /// `n` upscalers, one for each worker thread; each computes on one thread of its own.
+    /// Bytes that each upscaler takes for pictures of `width` × `height`, without the pictures themselves.
+    ///
+    /// Exact for the engine `native`. For `ort` an estimate: what a network of 64 channels was measured to take.
+    pub fn worker_bytes(&self, width: usize, height: usize) -> u64 {
+        // Five layers' worth of activations in fp32 are alive at once (ONNX Runtime 1.31).
+        const ORT_BYTES_PER_PIXEL: u64 = 5 * 64 * 4;
+        match &self.0 {
+            Kind::Nearest(_) => 0,
+            Kind::Native(model) => model.worker_bytes(width, height),
+            Kind::Onnx(_) => ORT_BYTES_PER_PIXEL * (width * height) as u64,
+        }
+    }
+
+    /// `n` upscalers, one for each worker thread; each computes on one thread.
     ///
     /// # Errors
     /// [`Error::Model`] when the file cannot be loaded again, [`Error::Run`] when a thread cannot be started.
@@ -73,11 +158,62 @@ impl Model {
             .map(|worker| -> Result<Box<dyn Upscaler>, Error> {
                 Ok(match &self.0 {
                     Kind::Nearest(_) => Box::new(Nearest::new()),
+                    Kind::Native(model) => Box::new(model.upscaler()),
                     Kind::Onnx(model) => Box::new(model.upscaler(worker)?),
                 })
             })
             .collect()
     }
+}
+
+/// The bytes of a model file.
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let cannot = |cause| Error::ReadModel {
+        path: path.to_owned(),
+        cause,
+    };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_bare_name(path) => {
+            return Err(Error::UnknownModel {
+                name: path.display().to_string(),
+                known: NAMES,
+            });
+        }
+        Err(error) => return Err(cannot(error)),
+        Ok(file) if file.is_dir() => return Err(cannot(io::ErrorKind::IsADirectory.into())),
+        // A device or a pipe may never end.
+        Ok(file) if !file.is_file() => return Err(cannot(io::Error::other("not a regular file"))),
+        Ok(_) => {}
+    }
+    fs::read(path).map_err(cannot)
+}
+
+/// What the engine `native` computes with.
+fn arithmetic(precision: Precision) -> Result<Arithmetic, Error> {
+    let has_bf16 = Isa::best().has_bf16();
+    match precision {
+        Precision::Fp32 => Ok(Arithmetic::Fp32),
+        Precision::Auto if !has_bf16 => Ok(Arithmetic::Fp32),
+        Precision::Bf16 if !has_bf16 => Err(Error::Precision {
+            problem: "this processor has no bf16 products (AVX512-BF16)".to_owned(),
+        }),
+        Precision::Auto | Precision::Bf16 => Ok(Arithmetic::Bf16),
+    }
+}
+
+/// The name of a model: its file's name without the extension.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String does not fail");
+        text
+    })
 }
 
 /// True for what reads as a name rather than as a path that was mistyped.
@@ -90,7 +226,9 @@ mod tests {
     use super::*;
 
     fn error(name_or_path: impl AsRef<Path>) -> Error {
-        Model::open(name_or_path).err().expect("must not open")
+        Model::open(name_or_path, Choice::default())
+            .err()
+            .expect("must not open")
     }
 
     #[test]
@@ -119,7 +257,7 @@ mod tests {
 
     #[test]
     fn nearest_x2_needs_no_library_and_makes_as_many_workers_as_asked() {
-        let model = Model::open("nearest-x2").unwrap();
+        let model = Model::open("nearest-x2", Choice::default()).unwrap();
         assert_eq!(model.info().scale, 2);
         assert_eq!(model.upscalers(3).unwrap().len(), 3);
         assert_eq!(model.upscalers(1).unwrap()[0].model(), model.info());

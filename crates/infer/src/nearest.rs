@@ -41,6 +41,7 @@ pub(crate) fn info() -> ModelInfo {
         scale: 2,
         alignment: 1,
         min_size: 1,
+        reach: Some(0),
         engine: "none",
         device: "cpu",
         precision: "fp32",

@@ -6,7 +6,7 @@
 
 use framewright_media::PlanarRgb;
 
-use crate::finite::all_finite;
+use crate::finite::{NotFinite, all_finite, not_finite};
 
 /// The side a network is run with: at least `min_size` and a multiple of `alignment`.
 pub(crate) fn padded(side: usize, alignment: u32, min_size: u32) -> usize {
@@ -39,14 +39,6 @@ pub(crate) fn pad_into<T: Copy + Default>(
     }
 }
 
-/// Values that are NaN or infinite.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotFinite {
-    pub(crate) count: usize,
-    pub(crate) x: usize,
-    pub(crate) y: usize,
-}
-
 /// Fills `output` with the top left part of `tensor`, which is `[1, 3, _, width]`, and checks every value on the way,
 /// while its row is still in the L1 cache.
 pub(crate) fn crop_into<T>(
@@ -69,24 +61,7 @@ pub(crate) fn crop_into<T>(
     if finite {
         Ok(())
     } else {
-        Err(count_not_finite(output))
-    }
-}
-
-#[cold]
-fn count_not_finite(picture: &PlanarRgb) -> NotFinite {
-    let is_bad = |value: &&f32| !value.is_finite();
-    let count = picture.data().iter().filter(is_bad).count();
-    let first = picture
-        .planes()
-        .iter()
-        .filter_map(|plane| plane.iter().position(|v| !v.is_finite()))
-        .min();
-    let first = first.expect("called for a picture with a value that is not finite");
-    NotFinite {
-        count,
-        x: first % picture.width(),
-        y: first / picture.width(),
+        Err(not_finite(output))
     }
 }
 

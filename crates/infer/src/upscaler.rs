@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use framewright_media::PlanarRgb;
 
-use crate::Error;
+use crate::{Error, Region};
 
 /// One network ready to run on one thread.
 ///
@@ -21,6 +21,41 @@ pub trait Upscaler: Send {
     /// [`Error::Cancelled`] within 100 ms of [`Canceller::cancel`]; [`Error::NotFinite`] for a result that is not
     /// numbers; [`Error::Run`] when the engine fails. `output` is unspecified, and may be empty, after any of them.
     fn run(&mut self, input: &PlanarRgb, output: &mut PlanarRgb) -> Result<(), Error>;
+
+    /// Upscales `region` of `picture` into `output`, which is resized to `scale` times the region: the same values that
+    /// [`run`](Self::run) gives there.
+    ///
+    /// An engine that cannot do better runs the whole picture and cuts the region out.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// When `region` is empty or does not lie in `picture`.
+    fn run_region(
+        &mut self,
+        picture: &PlanarRgb,
+        region: &Region,
+        output: &mut PlanarRgb,
+    ) -> Result<(), Error> {
+        let (width, height) = (picture.width(), picture.height());
+        assert!(
+            region.is_inside(width, height),
+            "{region:?} lies in a picture of {width}x{height}"
+        );
+        let mut whole = PlanarRgb::default();
+        self.run(picture, &mut whole)?;
+        let scale = self.model().scale as usize;
+        let (left, top) = (region.x.start * scale, region.y.start * scale);
+        output.resize(region.x.len() * scale, region.y.len() * scale);
+        let width = output.width();
+        for (from, to) in whole.planes().into_iter().zip(output.planes_mut()) {
+            for (y, to) in (top..).zip(to.chunks_exact_mut(width)) {
+                to.copy_from_slice(&from[y * whole.width() + left..][..width]);
+            }
+        }
+        Ok(())
+    }
 
     /// A handle that ends [`run`](Self::run) from another thread.
     fn canceller(&self) -> Canceller;
@@ -55,11 +90,13 @@ pub struct ModelInfo {
     pub alignment: u32,
     /// Smallest width and height the network takes; smaller pictures are padded and the result cropped.
     pub min_size: u32,
-    /// `none` or `ort`.
+    /// How far, in pixels of the input, a result looks around its own place; none where that is unlimited or not known.
+    pub reach: Option<usize>,
+    /// `none`, `native` or `ort`.
     pub engine: &'static str,
     /// Where it runs: `cpu`.
     pub device: &'static str,
-    /// The precision of the arithmetic: `fp32`.
+    /// The precision of the arithmetic: `fp32`, `bf16` or, for files that are in it, `fp16`.
     pub precision: &'static str,
     /// Sentences for the plan: why this engine, what is padded, what is converted.
     pub notes: Vec<String>,

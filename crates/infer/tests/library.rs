@@ -8,16 +8,23 @@
 use std::path::Path;
 use std::process::Command;
 
-use framewright_infer::{Error, Model};
+use framewright_infer::{Choice, Engine, Error, Model};
 
 /// Not a test of its own: what the next one runs with other libraries.
 #[test]
 #[ignore = "needs its own process; run by the test below"]
 fn child_that_opens_a_model() {
-    match Model::open(concat!(
+    let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/fixtures/nearest-x2.onnx"
-    )) {
+    );
+    match Model::open(
+        path,
+        Choice {
+            engine: Engine::Ort,
+            ..Choice::default()
+        },
+    ) {
         Ok(_) => println!("opened"),
         Err(error @ (Error::MissingLibrary { .. } | Error::Library { .. })) => {
             println!("library: {error}");

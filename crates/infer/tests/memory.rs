@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use framewright_infer::{Error, Model, find_library};
+use framewright_infer::{Choice, Engine, Error, Model, find_library};
 use framewright_media::PlanarRgb;
 
 #[test]
@@ -18,7 +18,17 @@ fn memory_stays_flat_over_many_frames_of_one_size() {
     }
     // Convolution, shuffle and enlargement on a picture whose result is 25 MB: anything that is kept would show.
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pixel-shuffle-x3.onnx");
-    let mut upscaler = Model::open(path).unwrap().upscalers(1).unwrap().remove(0);
+    let mut upscaler = Model::open(
+        path,
+        Choice {
+            engine: Engine::Ort,
+            ..Choice::default()
+        },
+    )
+    .unwrap()
+    .upscalers(1)
+    .unwrap()
+    .remove(0);
     let mut input = PlanarRgb::new(640, 360);
     input.data_mut().fill(0.5);
     let mut output = PlanarRgb::default();

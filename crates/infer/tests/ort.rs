@@ -17,7 +17,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use framewright_infer::{Error, Model, Upscaler, find_library};
+use framewright_infer::{Choice, Engine, Error, Model, Upscaler, find_library};
 use framewright_media::PlanarRgb;
 use half::f16;
 
@@ -50,8 +50,16 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
+fn open(path: impl AsRef<Path>) -> Result<Model, Error> {
+    let choice = Choice {
+        engine: Engine::Ort,
+        ..Choice::default()
+    };
+    Model::open(path, choice)
+}
+
 fn one(path: &Path) -> Box<dyn Upscaler> {
-    let model = Model::open(path).unwrap();
+    let model = open(path).unwrap();
     model.upscalers(1).unwrap().remove(0)
 }
 
@@ -224,7 +232,7 @@ fn every_unfit_model_is_refused_with_its_reason_and_path() {
         ),
         (written("empty.onnx", b""), "empty"),
     ] {
-        let error = Model::open(&path)
+        let error = open(&path)
             .err()
             .unwrap_or_else(|| panic!("{} opened", path.display()));
         assert!(matches!(error, Error::Model { .. }), "{error:?}");
@@ -300,7 +308,7 @@ fn the_hash_and_name_are_those_of_the_file() {
     if !library_is_here() {
         return;
     }
-    let model = Model::open(fixture("nearest-x2.onnx")).unwrap();
+    let model = open(fixture("nearest-x2.onnx")).unwrap();
     let printed = Command::new("sha256sum")
         .arg(fixture("nearest-x2.onnx"))
         .output()
@@ -317,7 +325,7 @@ fn workers_run_at_the_same_time_and_agree_bit_for_bit() {
         return;
     };
     let input = waves(61, 43);
-    let workers = Model::open(path).unwrap().upscalers(3).unwrap();
+    let workers = open(path).unwrap().upscalers(3).unwrap();
     let runs: Vec<_> = workers
         .into_iter()
         .map(|mut worker| {
@@ -457,7 +465,7 @@ fn cancel_ends_a_720p_run_within_100_ms_for_good_and_nothing_waits_for_what_is_l
     let Some(path) = asset("realesr-animevideov3-x2.onnx") else {
         return;
     };
-    let model = Model::open(path).unwrap();
+    let model = open(path).unwrap();
     // The middle of three, so that one moment in which the machine is busy elsewhere does not count.
     let latencies =
         [400, 700, 1100].map(|wait| cancel_latency(&model, Duration::from_millis(wait)));
@@ -494,7 +502,7 @@ fn cancelling_at_any_moment_gives_the_result_or_cancelled_and_never_hangs() {
     if !library_is_here() {
         return;
     }
-    let model = Model::open(fixture("pixel-shuffle-x3.onnx")).unwrap();
+    let model = open(fixture("pixel-shuffle-x3.onnx")).unwrap();
     let input = pattern(64, 48);
     let expected = enlarged(&input, 3);
     for round in 0..60_u64 {
@@ -522,7 +530,7 @@ fn cancelling_at_any_moment_gives_the_result_or_cancelled_and_never_hangs() {
 fn child_that_exits_while_a_cancelled_run_still_computes() {
     let path = asset("realesr-animevideov3-x2.onnx").unwrap();
     let wait = std::env::var("WAIT_MS").unwrap().parse().unwrap();
-    cancel_latency(&Model::open(path).unwrap(), Duration::from_millis(wait));
+    cancel_latency(&open(path).unwrap(), Duration::from_millis(wait));
     std::process::exit(7);
 }
 

@@ -9,11 +9,11 @@ use framewright_infer::ModelInfo;
 use framewright_media::{Clip, ColourTags, Container, PixelFormat, Stream};
 use serde::Serialize;
 
-use crate::cli::{Encoder, Options, Reuse};
+use crate::cli::{Encoder, Options, Precision, Reuse};
 use crate::exit::{Exit, fail};
 use crate::report::Model;
 use crate::upscale::pixel_format;
-use crate::upscale::resources::{Machine, choose_workers, in_flight};
+use crate::upscale::resources::{Machine, choose_workers, in_flight, worker_bytes};
 
 /// What the encoder in this FFmpeg can do.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Plan {
     pub precision: String,
     /// Frames computed at the same time, each on one thread.
     pub workers: usize,
+    /// Memory of each of them: its network's, and a picture and its result in RGB.
+    pub worker_bytes: u64,
     /// Frames between the reader and the writer, at most.
     pub window: usize,
     /// Pixels in flight, at most.
@@ -183,7 +185,8 @@ pub enum Action {
 
 /// Decides everything about a run.
 ///
-/// `output`: the final path with its container; none with the null encoder.
+/// `network_bytes`: what a worker's network takes for pictures of this clip's size. `output`: the final path with its
+/// container; none with the null encoder.
 ///
 /// # Errors
 /// What was asked cannot be done: the container cannot hold a stream, the encoder does not take the pixel format.
@@ -191,6 +194,7 @@ pub fn plan(
     options: &Options,
     clip: &Clip,
     model: &ModelInfo,
+    network_bytes: u64,
     machine: Machine,
     encoder: Option<&EncoderFacts>,
     output: Option<(&Path, Container)>,
@@ -202,6 +206,7 @@ pub fn plan(
         .tags
         .complete(video.pixel_format, video.width, video.height);
     let mut why = model.notes.clone();
+    why.extend(precision_why(options.precision, model));
     why.extend(
         assumed
             .iter()
@@ -225,11 +230,8 @@ pub fn plan(
         None => pixel_format::of_source(video.pixel_format),
     };
     let out_tags = tags.for_output(pixel_format, width, height);
-    let (workers, workers_why) = choose_workers(
-        options.workers,
-        machine,
-        (video.width * video.height) as u64,
-    );
+    let worker_bytes = worker_bytes(network_bytes, video.width, video.height, scale);
+    let (workers, workers_why) = choose_workers(options.workers, machine, worker_bytes);
     why.push(workers_why);
     let (window, memory_budget_bytes) =
         in_flight(workers, machine, clip, pixel_format, width, height);
@@ -260,6 +262,7 @@ pub fn plan(
         device: model.device.into(),
         precision: model.precision.into(),
         workers,
+        worker_bytes,
         window,
         memory_budget_bytes,
         reuse: options.reuse,
@@ -274,6 +277,23 @@ pub fn plan(
             tags: out_tags,
         },
     })
+}
+
+/// Why the model is computed in its precision; none where there is nothing to compute.
+fn precision_why(asked: Precision, model: &ModelInfo) -> Option<String> {
+    let reason = match (asked, model.engine, model.precision) {
+        (_, "none", _) => return None,
+        (Precision::Fp32 | Precision::Bf16, _, precision) => {
+            return Some(format!("precision {precision}, as asked"));
+        }
+        (Precision::Auto, "native", "bf16") => {
+            "this processor multiplies it faster; single values differ from fp32 by a few 8-bit levels at most \
+             (--precision decides)"
+        }
+        (Precision::Auto, "native", _) => "this processor has no bf16 products (AVX512-BF16)",
+        (Precision::Auto, _, _) => "the only one of this engine",
+    };
+    Some(format!("precision {}: {reason}", model.precision))
 }
 
 /// Quality for a film that is watched, not streamed: visually transparent by each encoder's common advice.
@@ -427,5 +447,40 @@ fn describe_input(clip: &Clip, tags: ColourTags) -> Input {
         sample_aspect_ratio: video.sample_aspect_ratio.map(|ratio| ratio.to_string()),
         rotation: video.rotation,
         colour: tags.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(asked: Precision, engine: &'static str, precision: &'static str) -> Option<String> {
+        let model = ModelInfo {
+            name: "tiny-x2".into(),
+            sha256: None,
+            scale: 2,
+            alignment: 1,
+            min_size: 1,
+            reach: None,
+            engine,
+            device: "cpu",
+            precision,
+            notes: vec![],
+        };
+        precision_why(asked, &model)
+    }
+
+    #[test]
+    fn a_precision_has_a_reason_wherever_a_network_runs() {
+        let auto = |engine, precision| why(Precision::Auto, engine, precision).unwrap();
+        assert!(auto("native", "bf16").starts_with("precision bf16: this processor multiplies"));
+        assert!(auto("native", "fp32").contains("no bf16 products"));
+        assert_eq!(
+            auto("ort", "fp32"),
+            "precision fp32: the only one of this engine"
+        );
+        let asked = why(Precision::Fp32, "native", "fp32").unwrap();
+        assert_eq!(asked, "precision fp32, as asked");
+        assert_eq!(why(Precision::Auto, "none", "fp32"), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use framewright_infer::Model;
+use framewright_infer::{Choice, Engine, Model, Precision};
 use framewright_media::{
     Clip, Container, Decoder, Interrupt, check_colour, codec_of_encoder, pixel_formats,
 };
 
-use crate::cli::{Encoder, Options};
+use crate::cli::{self, Encoder, Options};
 use crate::exit::{Exit, fail};
 use crate::notes::Notes;
 use crate::upscale::plan::{Action, EncoderFacts, Plan, plan};
@@ -42,10 +42,12 @@ pub fn prepare(
     let output = output
         .as_ref()
         .map(|(path, container)| (path.as_path(), *container));
+    let video = &decoder.clip().video;
     let plan = plan(
         options,
         decoder.clip(),
         model.info(),
+        model.worker_bytes(video.width, video.height),
         Machine::here(),
         encoder.as_ref(),
         output,
@@ -92,7 +94,36 @@ fn open_model(options: &Options) -> anyhow::Result<Model> {
         let message = "no model is given: add -m FILE.onnx or set FRAMEWRIGHT_MODEL (nearest-x2 needs no file)";
         return Err(fail(Exit::Usage, message));
     };
-    Model::open(Path::new(name)).map_err(marked)
+    let choice = choice(options);
+    let model = Model::open(Path::new(name), choice).map_err(marked)?;
+    // A scaler without a network runs whatever was chosen.
+    if model.info().engine == "none" {
+        let without_effect = [
+            ("--engine", choice.engine != Engine::Auto),
+            ("--precision bf16", choice.precision == Precision::Bf16),
+        ];
+        if let Some((option, _)) = without_effect.iter().find(|(_, given)| *given) {
+            let message = format!("{option} has no effect on {}", model.info().name);
+            return Err(fail(Exit::Usage, message));
+        }
+    }
+    Ok(model)
+}
+
+/// Engine and arithmetic in the inference library's words.
+fn choice(options: &Options) -> Choice {
+    Choice {
+        engine: match options.engine {
+            cli::Engine::Auto => Engine::Auto,
+            cli::Engine::Native => Engine::Native,
+            cli::Engine::Ort => Engine::Ort,
+        },
+        precision: match options.precision {
+            cli::Precision::Auto => Precision::Auto,
+            cli::Precision::Fp32 => Precision::Fp32,
+            cli::Precision::Bf16 => Precision::Bf16,
+        },
+    }
 }
 
 fn encoder_facts(encoder: Encoder) -> anyhow::Result<Option<EncoderFacts>> {

@@ -21,31 +21,44 @@ impl Machine {
     }
 }
 
-/// Memory of one worker per input pixel. Measured with ONNX Runtime 1.31 on a network of 64 channels in fp32: five
-/// layers' worth of activations are alive at once.
-const WORKER_BYTES_PER_PIXEL: u64 = 5 * 64 * 4;
+/// Bytes of one worker: its network's, and the source picture of `width` × `height` and its result as three planes of
+/// f32. A network that keeps a few rows at a time takes less than these.
+pub fn worker_bytes(network_bytes: u64, width: usize, height: usize, scale: usize) -> u64 {
+    let pixels = (width * height * (1 + scale * scale)) as u64;
+    network_bytes + 3 * size_of::<f32>() as u64 * pixels
+}
 
 /// One frame per core, one thread each: measured with ONNX Runtime 1.31 on two cores, two sessions of one thread beat
 /// one session of two by 3 to 6 % on 64-channel networks and by 58 % on a 16-channel one (fork and join per operator).
-pub fn choose_workers(asked: Option<usize>, machine: Machine, n_pixels: u64) -> (usize, String) {
+pub fn choose_workers(
+    asked: Option<usize>,
+    machine: Machine,
+    worker_bytes: u64,
+) -> (usize, String) {
     let n_cores = machine.n_cores;
     if let Some(n) = asked {
-        return (n, format!("{n} workers, as asked, one thread each"));
+        return (n, format!("{}, as asked, one thread each", workers(n)));
     }
     // A quarter of the memory stays for frames, the encoder and everybody else.
-    let fitting =
-        (machine.memory_bytes / 4 * 3 / (WORKER_BYTES_PER_PIXEL * n_pixels.max(1))).max(1) as usize;
+    let fitting = (machine.memory_bytes / 4 * 3 / worker_bytes.max(1)).max(1) as usize;
     if fitting < n_cores {
         let why = format!(
-            "{fitting} workers with one thread each: more might not fit in memory (--workers decides)"
+            "{} with one thread each: more might not fit in memory, at {} MB each (--workers decides)",
+            workers(fitting),
+            worker_bytes / 1_000_000
         );
         return (fitting, why);
     }
     let why = "one frame per core is faster than several threads on one frame";
     (
         n_cores,
-        format!("{n_cores} workers with one thread each: {why}"),
+        format!("{} with one thread each: {why}", workers(n_cores)),
     )
+}
+
+fn workers(n: usize) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} worker{plural}")
 }
 
 /// Places in the upscale stage's window, and bytes of pixels between reader and writer.
@@ -82,8 +95,6 @@ pub fn picture_bytes(format: PixelFormat, width: usize, height: usize) -> u64 {
 mod tests {
     use super::*;
 
-    const HD: u64 = 1920 * 1080;
-
     fn machine(n_cores: usize, gigabytes: u64) -> Machine {
         Machine {
             n_cores,
@@ -93,11 +104,25 @@ mod tests {
 
     #[test]
     fn there_is_a_worker_for_each_core_unless_memory_or_the_user_says_otherwise() {
-        assert_eq!(choose_workers(None, machine(2, 24), HD).0, 2);
-        assert_eq!(choose_workers(Some(5), machine(2, 24), HD).0, 5);
-        let (few, why) = choose_workers(None, machine(32, 16), 4 * HD);
-        assert_eq!(few, 1);
-        assert!(why.contains("memory"), "{why}");
+        let workers = |asked, machine, bytes| choose_workers(asked, machine, bytes).0;
+        assert_eq!(workers(None, machine(2, 24), 3 << 30), 2);
+        assert_eq!(workers(Some(5), machine(2, 24), 3 << 30), 5);
+        // Three quarters of 16 GB hold four workers of 3 GB, and three of a byte more.
+        assert_eq!(workers(None, machine(32, 16), 3 << 30), 4);
+        assert_eq!(workers(None, machine(32, 16), (3 << 30) + 1), 3);
+        // Without a network, and where not even one fits.
+        assert_eq!(workers(None, machine(32, 16), 0), 32);
+        assert_eq!(workers(None, machine(32, 1), 3 << 30), 1);
+        let (_, why) = choose_workers(None, machine(32, 16), 3 << 30);
+        assert!(why.contains("memory, at 3221 MB each"), "{why}");
+    }
+
+    #[test]
+    fn a_worker_holds_its_network_a_picture_and_a_result() {
+        let (source, result) = (96 * 64 * 3 * 4, 192 * 128 * 3 * 4);
+        assert_eq!(worker_bytes(1000, 96, 64, 2), 1000 + source + result);
+        // At 720p to 2880p the result alone is 177 MB.
+        assert!(worker_bytes(0, 1280, 720, 4) > 177_000_000);
     }
 
     #[test]

@@ -40,8 +40,9 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
             model.name, model.scale, plan.device, plan.engine, plan.precision
         ),
         format!(
-            "workers: {}, memory for frames {} MB",
+            "workers: {} of {} MB each, memory for frames {} MB",
             plan.workers,
+            plan.worker_bytes / 1_000_000,
             plan.memory_budget_bytes / 1_000_000
         ),
         match plan.reuse {

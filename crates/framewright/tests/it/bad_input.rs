@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::env::{
-    Run, TestEnv, asset, decodable_frames, ffmpeg, is_root, names_in, read_json, repo_root,
+    Run, TestEnv, asset, decodable_frames, ffmpeg, fixture, is_root, names_in, read_json,
     upscale_args,
 };
 
@@ -303,13 +303,6 @@ fn a_report_that_cannot_be_written_is_said() {
     assert_eq!(run.error_lines().len(), 1, "{run:#?}");
 }
 
-/// A model made for these tests.
-fn fixture(name: &str) -> String {
-    let path = repo_root().join("crates/infer/tests/fixtures").join(name);
-    assert!(path.is_file(), "{}", path.display());
-    path.to_str().unwrap().to_owned()
-}
-
 /// As `refuse`, with a model; None where ONNX Runtime is not set up for the tests.
 #[track_caller]
 fn refuse_model(model: &str) -> Option<Run> {
@@ -324,8 +317,7 @@ fn refuse_model(model: &str) -> Option<Run> {
         .args(FAST)
         .args(["--progress", "none"]);
     let run = Run::from(command.output().unwrap());
-    if run.code == Some(69) && std::env::var_os("FRAMEWRIGHT_ORT").is_none() {
-        println!("skipped: ONNX Runtime is not here: {}", run.stderr.trim());
+    if run.lacks_onnx_runtime() {
         return None;
     }
     Some(assert_refused(run, 78, &folder, &[]))
@@ -385,17 +377,13 @@ fn without_onnx_runtime_the_one_command_that_brings_it_is_named() {
         "-m",
         &model,
     ];
-    let mut command = env.command(&words);
-    command
-        .args(["--progress", "none"])
-        .env("HOME", env.folder("home"));
-    command
-        .env_remove("XDG_DATA_HOME")
-        .env("PATH", "")
-        .env_remove("VIRTUAL_ENV");
-    command.env("FRAMEWRIGHT_ORT", "/nonexistent");
-    let run = assert_refused(command.output().unwrap().into(), 69, &folder, &[]);
-    assert!(run.stderr.contains("framewright setup"), "{}", run.stderr);
+    for variable in [None, Some("/nonexistent")] {
+        let mut command = env.command_without_onnx_runtime(&words);
+        command.args(["--progress", "none"]);
+        command.envs(variable.map(|path| ("FRAMEWRIGHT_ORT", path)));
+        let run = assert_refused(command.output().unwrap().into(), 69, &folder, &[]);
+        assert!(run.stderr.contains("framewright setup"), "{}", run.stderr);
+    }
 }
 
 #[test]

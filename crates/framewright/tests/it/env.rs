@@ -36,6 +36,15 @@ impl Run {
         self
     }
 
+    /// True, and said so, when the run wanted ONNX Runtime, which is not set up for the tests.
+    pub fn lacks_onnx_runtime(&self) -> bool {
+        let lacks = self.code == Some(69) && std::env::var_os("FRAMEWRIGHT_ORT").is_none();
+        if lacks {
+            println!("skipped: ONNX Runtime is not here: {}", self.stderr.trim());
+        }
+        lacks
+    }
+
     pub fn error_lines(&self) -> Vec<&str> {
         self.stderr
             .lines()
@@ -98,6 +107,21 @@ impl TestEnv {
 
     pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
         self.command(args).output().unwrap().into()
+    }
+
+    /// As `command`, on a machine without ONNX Runtime: no variable, no home and no Python leads to one.
+    pub fn command_without_onnx_runtime<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = self.command(args);
+        for name in [
+            "FRAMEWRIGHT_ORT",
+            "XDG_DATA_HOME",
+            "VIRTUAL_ENV",
+            "CONDA_PREFIX",
+        ] {
+            command.env_remove(name);
+        }
+        command.env("HOME", self.folder("home")).env("PATH", "");
+        command
     }
 
     /// `upscale input -o output` with the network-free model, then `more`.
@@ -168,6 +192,13 @@ pub fn assets() -> Option<PathBuf> {
 /// One file of `../shared/assets`.
 pub fn asset(name: &str) -> Option<PathBuf> {
     assets().map(|folder| folder.join(name))
+}
+
+/// A model made for tests, from the inference crate.
+pub fn fixture(name: &str) -> String {
+    let path = repo_root().join("crates/infer/tests/fixtures").join(name);
+    assert!(path.is_file(), "{}", path.display());
+    path.to_str().unwrap().to_owned()
 }
 
 /// ffprobe's answer as JSON; the path goes last.

@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod cli;
+mod engines;
 mod env;
 mod interrupt;
 mod quality;

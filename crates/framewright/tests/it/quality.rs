@@ -5,9 +5,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::env::{TestEnv, asset, ffmpeg, repo_root};
+use crate::env::{TestEnv, asset, ffmpeg, read_json, repo_root};
 
 const NETWORK: &str = "models/realesr-animevideov3-x2.onnx";
+/// Engines, by what chooses them; bf16 would differ by more than rounding.
+const NATIVE: &[&str] = &["--engine", "native", "--precision", "fp32"];
+const ORT: &[&str] = &["--engine", "ort"];
 
 /// A region of a clip as a lossless file of its own, with the clip's colour tags.
 fn cut(env: &TestEnv, clip: &Path, crop: &str) {
@@ -46,7 +49,7 @@ fn judge(env: &TestEnv, model: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn assert_matches_the_oracle(clip: &str, crop: &str, pix_fmt: &str, model: &str) {
+fn assert_matches_the_oracle(clip: &str, crop: &str, pix_fmt: &str, model: &str, engine: &[&str]) {
     let modules = if model == NETWORK {
         "numpy, onnxruntime"
     } else {
@@ -77,13 +80,18 @@ fn assert_matches_the_oracle(clip: &str, crop: &str, pix_fmt: &str, model: &str)
         pix_fmt,
         "--progress",
         "none",
+        "--report",
+        "report.json",
     ]);
+    args.extend(engine);
     let run = env.run(&args);
-    if run.code == Some(69) && std::env::var_os("FRAMEWRIGHT_ORT").is_none() {
-        println!("skipped: ONNX Runtime is not here: {}", run.stderr.trim());
+    if run.lacks_onnx_runtime() {
         return;
     }
     run.expect_code(0);
+    let report = read_json(&env.path("report.json"));
+    let ran = if engine.is_empty() { "none" } else { engine[1] };
+    assert_eq!(report["engine"], ran, "{report:#}");
     let verdict = judge(&env, model);
     for plane in verdict["planes"].as_array().unwrap() {
         let name = plane["name"].as_str().unwrap();
@@ -96,29 +104,31 @@ fn assert_matches_the_oracle(clip: &str, crop: &str, pix_fmt: &str, model: &str)
 }
 
 macro_rules! pixels_match {
-    ($($name:ident: $clip:literal, $crop:literal, $pix_fmt:literal, $model:expr;)*) => {$(
+    ($($name:ident: $clip:literal, $crop:literal, $pix_fmt:literal, $model:expr, $engine:expr;)*) => {$(
         #[test]
         fn $name() {
-            assert_matches_the_oracle($clip, $crop, $pix_fmt, $model);
+            assert_matches_the_oracle($clip, $crop, $pix_fmt, $model, $engine);
         }
     )*};
 }
 
 pixels_match! {
     the_network_on_bt709_matches_the_oracle:
-        "2d/dialogue_limited.mp4", "320:180:260:120", "yuv420p", NETWORK;
+        "2d/dialogue_limited.mp4", "320:180:260:120", "yuv420p", NETWORK, NATIVE;
+    the_network_on_onnx_runtime_matches_the_oracle:
+        "2d/dialogue_limited.mp4", "320:180:260:120", "yuv420p", NETWORK, ORT;
     the_network_on_bt601_sited_top_left_matches_the_oracle:
-        "live/elf_toy.mp4", "320:180:200:150", "yuv420p", NETWORK;
+        "live/elf_toy.mp4", "320:180:200:150", "yuv420p", NETWORK, NATIVE;
     the_network_on_ten_bit_bt2020_matches_the_oracle:
-        "hdr/hlg10.mp4", "320:180:800:450", "yuv420p10le", NETWORK;
+        "hdr/hlg10.mp4", "320:180:800:450", "yuv420p10le", NETWORK, NATIVE;
     nearest_on_bt709_matches_the_oracle:
-        "2d/popeye_a.mkv", "640:480:400:300", "yuv420p", "nearest-x2";
+        "2d/popeye_a.mkv", "640:480:400:300", "yuv420p", "nearest-x2", &[];
     nearest_on_bt601_matches_the_oracle:
-        "live/cars_topdown.mp4", "640:400:64:16", "yuv420p", "nearest-x2";
+        "live/cars_topdown.mp4", "640:400:64:16", "yuv420p", "nearest-x2", &[];
     nearest_on_bt601_sited_top_left_matches_the_oracle:
-        "live/elf_toy.mp4", "640:400:40:40", "yuv420p", "nearest-x2";
+        "live/elf_toy.mp4", "640:400:40:40", "yuv420p", "nearest-x2", &[];
     nearest_on_full_range_matches_the_oracle:
-        "hdr/phone_fullrange.mp4", "640:400:600:300", "yuv420p", "nearest-x2";
+        "hdr/phone_fullrange.mp4", "640:400:600:300", "yuv420p", "nearest-x2", &[];
     nearest_on_ten_bit_bt2020_matches_the_oracle:
-        "hdr/hdr10_av1.mp4", "640:400:40:400", "yuv420p10le", "nearest-x2";
+        "hdr/hdr10_av1.mp4", "640:400:40:400", "yuv420p10le", "nearest-x2", &[];
 }

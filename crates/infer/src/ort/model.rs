@@ -1,16 +1,14 @@
 //! An `.onnx` file: checked and probed once, then loaded once for each worker.
 
-use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ort::environment::Environment;
-use sha2::{Digest, Sha256};
 
 use super::environment;
 use super::probe::{Sizes, probe};
 use super::session::{Element, Network};
 use super::worker::OnnxUpscaler;
+use crate::model::stem;
 use crate::{Error, ModelInfo};
 
 /// A file that is known to upscale pictures.
@@ -21,21 +19,11 @@ pub(crate) struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Loads the file, checks what it takes and gives, and probes it.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    /// Loads the file, whose digest is `sha256`, checks what it takes and gives, and probes it.
+    pub(crate) fn open(path: &Path, sha256: String) -> Result<Self, Error> {
         let unfit = |problem| Error::Model {
             problem,
             path: path.to_owned(),
-        };
-        let sha256 = match fs::read(path) {
-            Ok(file) if file.is_empty() => return Err(unfit("the model file is empty".to_owned())),
-            Ok(file) => hexadecimal(&Sha256::digest(file)),
-            Err(cause) => {
-                return Err(Error::ReadModel {
-                    path: path.to_owned(),
-                    cause,
-                });
-            }
         };
         let environment = environment()?;
         let mut network = Network::load(&environment, path).map_err(unfit)?;
@@ -50,6 +38,11 @@ impl OnnxModel {
 
     pub(crate) fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// Adds a sentence for the plan.
+    pub(crate) fn note(&mut self, note: String) {
+        self.info.notes.push(note);
     }
 
     /// Loads the file once more, for worker number `worker`.
@@ -70,8 +63,7 @@ fn describe(path: &Path, sha256: String, sizes: Sizes, input: Element) -> ModelI
         alignment,
         min_size,
     } = sizes;
-    let mut notes =
-        vec!["ONNX Runtime runs every ONNX model, one thread for each worker".to_owned()];
+    let mut notes = vec!["ONNX Runtime computes with one thread for each worker".to_owned()];
     if input == Element::F16 {
         notes.push("the model is fp16; this engine computes it in fp32 on a CPU, so its fp32 version is faster".to_owned());
     }
@@ -86,25 +78,16 @@ fn describe(path: &Path, sha256: String, sizes: Sizes, input: Element) -> ModelI
         ));
     }
     ModelInfo {
-        name: path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        name: stem(path),
         sha256: Some(sha256),
         scale,
         alignment,
         min_size,
+        // Not walked from the graph yet: a run is always whole.
+        reach: None,
         engine: "ort",
         device: "cpu",
         precision: "fp32",
         notes,
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
 }

@@ -110,7 +110,7 @@ impl Probe<'_> {
     }
 }
 
-fn not_finite(bad: &crate::pad::NotFinite, total: usize) -> String {
+fn not_finite(bad: &crate::finite::NotFinite, total: usize) -> String {
     format!(
         "the model gives NaN or infinity ({} of {total} values) for an ordinary picture",
         bad.count

@@ -13,7 +13,8 @@ use ort::{ErrorCode, inputs};
 use framewright_media::PlanarRgb;
 
 use super::one_line;
-use crate::pad::{NotFinite, crop_into, pad_into};
+use crate::finite::NotFinite;
+use crate::pad::{crop_into, pad_into};
 
 /// The type of a tensor's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

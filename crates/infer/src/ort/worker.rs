@@ -20,7 +20,8 @@ use framewright_media::PlanarRgb;
 
 use super::one_line;
 use super::session::{Input, Network, Output};
-use crate::pad::{NotFinite, padded};
+use crate::finite::NotFinite;
+use crate::pad::padded;
 use crate::{Canceller, Error, ModelInfo, Upscaler};
 
 /// A session and its thread.

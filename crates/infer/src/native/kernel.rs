@@ -1,0 +1,213 @@
+//! Two rows of one layer: what they need, and the functions that compute them, one for each instruction set.
+
+#![expect(
+    unsafe_code,
+    reason = "calls functions compiled for an instruction set"
+)]
+
+use super::isa::Kernels;
+use super::layer::layer;
+use super::rows::{MARGIN, Words32};
+use super::simd::{Activation, Simd, Words, portable};
+#[cfg(target_arch = "x86_64")]
+use super::simd::{avx2, avx512};
+use super::winograd::{n_products, padded};
+
+/// A layer's function, and how it wants its rows and weights.
+#[derive(Clone, Copy)]
+pub(super) struct Kernel {
+    run: unsafe fn(&mut Pass, &mut Scratch),
+    /// Bytes of an activation in the input rows, and in the result rows.
+    pub(super) size_in: usize,
+    pub(super) size_out: usize,
+    /// Channels in a word of the weights.
+    pub(super) channels: usize,
+    /// Output channels in a block of the weights.
+    pub(super) outputs: usize,
+    /// Tiles computed side by side.
+    tiles: usize,
+    lanes: usize,
+}
+
+/// Two rows of results of one layer.
+///
+/// A row is `[channel][parity][plane]`, see `rows.rs`; `plane` is the same for all rows.
+pub(super) struct Pass<'a> {
+    /// The row above the results, the two of the results, and the one below.
+    pub(super) inputs: [&'a [u32]; 4],
+    pub(super) results: [&'a mut [u32]; 2],
+    pub(super) plane: usize,
+    /// Words of input channels, which the rows have: channels to fill up a word are zero.
+    pub(super) n_words: usize,
+    /// As [`pack_weights`](super::winograd::pack_weights) gives them.
+    pub(super) weights: &'a [u32],
+    /// One for each output channel, filled up to whole blocks, as are the slopes.
+    pub(super) bias: &'a [f32],
+    /// Factors of negative results; empty for none.
+    pub(super) slope: &'a [f32],
+    pub(super) tiles: std::ops::Range<usize>,
+    /// Tiles whose even pixel lies left of the picture's right edge, and those whose odd pixel does: results to the
+    /// right of it are the next layer's padding and become zero.
+    pub(super) inside: [usize; 2],
+}
+
+/// Memory that a kernel works in, for any layer up to a number of input words.
+pub(super) struct Scratch {
+    pub(super) products: Words32,
+    pub(super) sums: Words32,
+}
+
+impl Scratch {
+    /// Enough for kernels with that many input words.
+    pub(super) fn new(layers: impl IntoIterator<Item = (Kernel, usize)>) -> Self {
+        let (products, sums) = Self::lens(layers);
+        Self {
+            products: Words32::new(products),
+            sums: Words32::new(sums),
+        }
+    }
+
+    /// Bytes that [`new`](Self::new) takes.
+    pub(super) fn size_bytes(layers: impl IntoIterator<Item = (Kernel, usize)>) -> usize {
+        let (products, sums) = Self::lens(layers);
+        4 * (products + sums)
+    }
+
+    fn lens(layers: impl IntoIterator<Item = (Kernel, usize)>) -> (usize, usize) {
+        layers
+            .into_iter()
+            .fold((0, 0), |(products, sums), (kernel, n_words)| {
+                (
+                    products.max(n_products(kernel.channels) * n_words * kernel.tiles),
+                    sums.max(16 * kernel.outputs * kernel.tiles),
+                )
+            })
+    }
+}
+
+impl Kernel {
+    /// Computes the results of `pass.tiles`, and of up to a vector of tiles after them.
+    pub(super) fn run(&self, pass: &mut Pass, scratch: &mut Scratch) {
+        let n_out = pass.bias.len();
+        let last = pass.tiles.start + pass.tiles.len().next_multiple_of(self.lanes);
+        // What the loops below read and write.
+        assert!(
+            pass.plane > MARGIN + last,
+            "the tiles and one more on each side are in the row"
+        );
+        for row in pass.inputs {
+            assert_eq!(
+                4 * row.len(),
+                pass.n_words * self.channels * 2 * pass.plane * self.size_in,
+                "an input row"
+            );
+        }
+        for row in &pass.results {
+            assert_eq!(
+                4 * row.len(),
+                n_out * 2 * pass.plane * self.size_out,
+                "a result row"
+            );
+        }
+        assert_eq!(n_out, padded(n_out), "whole blocks");
+        assert!(
+            pass.slope.is_empty() || pass.slope.len() == n_out,
+            "a slope for each channel"
+        );
+        let n_products = n_products(self.channels);
+        assert_eq!(
+            pass.weights.len(),
+            n_products * pass.n_words * n_out,
+            "the layer's weights"
+        );
+        assert!(
+            scratch.products.len() >= n_products * pass.n_words * self.tiles,
+            "room for a block of inputs"
+        );
+        assert!(
+            scratch.sums.len() >= 16 * self.outputs * self.tiles,
+            "room for a block of sums"
+        );
+        // SAFETY: a kernel exists for instruction sets of this machine only (`Isa::kernels`), and all that it reads and
+        // writes lies within the slices, by the assertions above.
+        unsafe { (self.run)(pass, scratch) }
+    }
+}
+
+/// Defines the kernels of an instruction set: functions that enable it around the generic code.
+macro_rules! kernels {
+    ($(#[$attribute:meta])* $name:ident, $exact:ty, $pixel:ty, $words:ty, $activation:ty $(, enable = $features:literal)?) => {
+        $(#[$attribute])*
+        pub(super) const $name: Kernels = {
+            $(#[target_feature(enable = $features)])?
+            unsafe fn first(pass: &mut Pass, scratch: &mut Scratch) {
+                // SAFETY: the caller's.
+                unsafe { layer::<$exact, $pixel, $activation>(pass, scratch) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn middle(pass: &mut Pass, scratch: &mut Scratch) {
+                // SAFETY: the caller's.
+                unsafe { layer::<$words, $activation, $activation>(pass, scratch) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn last(pass: &mut Pass, scratch: &mut Scratch) {
+                // SAFETY: the caller's.
+                unsafe { layer::<$words, $activation, $pixel>(pass, scratch) }
+            }
+            Kernels {
+                first: kernel::<$exact, $pixel, $activation>(first),
+                middle: kernel::<$words, $activation, $activation>(middle),
+                last: kernel::<$words, $activation, $pixel>(last),
+            }
+        };
+    };
+}
+
+kernels!(
+    PORTABLE,
+    portable::Fp32,
+    portable::F32,
+    portable::Fp32,
+    portable::F32
+);
+kernels!(
+    #[cfg(target_arch = "x86_64")]
+    AVX2,
+    avx2::Fp32,
+    avx2::F32,
+    avx2::Fp32,
+    avx2::F32,
+    enable = "avx2,fma"
+);
+kernels!(
+    #[cfg(target_arch = "x86_64")]
+    AVX512,
+    avx512::Fp32,
+    avx512::F32,
+    avx512::Fp32,
+    avx512::F32,
+    enable = "avx512f,avx512bw,avx512dq,avx512vl"
+);
+kernels!(
+    #[cfg(target_arch = "x86_64")]
+    AVX512_BF16,
+    avx512::Fp32,
+    avx512::F32,
+    avx512::Bf16,
+    avx512::F16,
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
+);
+
+const fn kernel<W: Words, I: Activation, O: Activation>(
+    run: unsafe fn(&mut Pass, &mut Scratch),
+) -> Kernel {
+    Kernel {
+        run,
+        size_in: I::SIZE,
+        size_out: O::SIZE,
+        channels: W::CHANNELS,
+        outputs: W::S::OUTPUTS,
+        tiles: W::S::TILE_VECTORS * W::S::LANES,
+        lanes: W::S::LANES,
+    }
+}
