@@ -458,7 +458,9 @@ twice stops at once and leaves nothing.
 Environment:
   FRAMEWRIGHT_MODEL  the model, where --model is not given
   FRAMEWRIGHT_ORT    path of ONNX Runtime's library; framewright setup fetches one
-                     (not needed for networks of the Compact family)";
+                     (not needed for networks of the Compact family)
+  FRAMEWRIGHT_ISA    the instruction set of the engine native: portable, avx2, avx512 or
+                     avx512-bf16; for the same bits on machines that differ";
     format!("{examples}\n\n{}", exit_codes())
 }
 

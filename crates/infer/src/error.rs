@@ -61,6 +61,15 @@ pub enum Error {
         problem: String,
     },
 
+    /// `FRAMEWRIGHT_ISA` names an instruction set that is not known or not here (exit 2).
+    #[error("FRAMEWRIGHT_ISA is none of the instruction sets of this processor ({}): {asked}", .known.join(", "))]
+    Processor {
+        /// Its value.
+        asked: String,
+        /// The values that would have worked.
+        known: Vec<&'static str>,
+    },
+
     /// The network answered a picture with values that are not numbers (exit 78).
     #[error(
         "the model gave {count} values that are NaN or infinite, the first at x {x}, y {y} of the result; \

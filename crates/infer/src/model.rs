@@ -1,5 +1,7 @@
 //! A model by name or file, opened, checked and ready to make workers.
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -7,7 +9,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::native::{Arithmetic, Isa, NativeModel, NotCompact, onnx, safetensors};
+use crate::native::{Arithmetic, Isa, NativeModel, Network, NotCompact, onnx, safetensors};
 use crate::nearest::{self, Nearest};
 use crate::ort::OnnxModel;
 use crate::{Error, ModelInfo, Upscaler};
@@ -66,7 +68,8 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::UnknownModel`], [`Error::ReadModel`] and [`Error::Model`] for a wrong name or file, or for a file that
-    /// the engine asked for does not run; [`Error::Precision`] for an arithmetic that it does not have here;
+    /// the engine asked for does not run; [`Error::Precision`] for an arithmetic that it does not have here,
+    /// [`Error::Processor`] for a `FRAMEWRIGHT_ISA` that this processor does not have;
     /// [`Error::MissingLibrary`] and [`Error::Library`] when ONNX Runtime is needed and is not there.
     pub fn open(name_or_path: impl AsRef<Path>, choice: Choice) -> Result<Self, Error> {
         let path = name_or_path.as_ref();
@@ -75,56 +78,21 @@ impl Model {
             return Ok(Self(Kind::Nearest(nearest::info())));
         }
         let file = read(path)?;
-        let unfit = |problem| Error::Model {
-            problem,
-            path: path.to_owned(),
-        };
-        if file.is_empty() {
-            return Err(unfit("the model file is empty".to_owned()));
-        }
-        let is_safetensors = path
-            .extension()
-            .is_some_and(|extension| extension == "safetensors");
-        let network = match choice.engine {
-            Engine::Ort if is_safetensors => {
-                return Err(unfit(
-                    "ONNX Runtime runs .onnx files only, leave out --engine ort".to_owned(),
-                ));
-            }
-            Engine::Ort => Err(NotCompact("--engine ort was asked for".to_owned())),
-            _ if is_safetensors => safetensors::read(&file),
-            _ => onnx::read(&file),
-        };
         let sha256 = hexadecimal(&Sha256::digest(&file));
-        match network {
-            Ok(network) => {
-                let (isa, arithmetic) = (Isa::best(), arithmetic(choice.precision)?);
-                let model = NativeModel::new(&network, isa, arithmetic, stem(path), sha256);
-                Ok(Self(Kind::Native(model.expect(
-                    "the arithmetic was chosen for the instruction set",
-                ))))
-            }
-            Err(NotCompact(why)) if is_safetensors || choice.engine == Engine::Native => {
-                let way_out = if is_safetensors {
-                    "export it as .onnx"
-                } else {
-                    "leave out --engine native"
-                };
-                Err(unfit(format!(
-                    "the engine native runs networks of the Compact family only ({why}), {way_out}"
-                )))
+        let kind = match network(path, &file, choice.engine)? {
+            Ok(network) => Kind::Native(native(&network, choice.precision, stem(path), sha256)?),
+            Err(NotCompact(_)) if choice.precision == Precision::Bf16 => {
+                return Err(Error::Precision {
+                    problem: "ONNX Runtime computes this model in fp32".to_owned(),
+                });
             }
             Err(NotCompact(why)) => {
-                if choice.precision == Precision::Bf16 {
-                    return Err(Error::Precision {
-                        problem: "ONNX Runtime computes this model in fp32".to_owned(),
-                    });
-                }
                 let mut model = OnnxModel::open(path, sha256)?;
                 model.note(format!("engine ort: {why}"));
-                Ok(Self(Kind::Onnx(model)))
+                Kind::Onnx(model)
             }
-        }
+        };
+        Ok(Self(kind))
     }
 
     /// What was found out about it.
@@ -188,17 +156,78 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(cannot)
 }
 
-/// What the engine `native` computes with.
-fn arithmetic(precision: Precision) -> Result<Arithmetic, Error> {
-    let has_bf16 = Isa::best().has_bf16();
-    match precision {
-        Precision::Fp32 => Ok(Arithmetic::Fp32),
-        Precision::Auto if !has_bf16 => Ok(Arithmetic::Fp32),
-        Precision::Bf16 if !has_bf16 => Err(Error::Precision {
-            problem: "this processor has no bf16 products (AVX512-BF16)".to_owned(),
-        }),
-        Precision::Auto | Precision::Bf16 => Ok(Arithmetic::Bf16),
+/// The network in `file` for the engine `native`, or why ONNX Runtime takes the file.
+///
+/// The outer error is for a file that cannot go there either.
+fn network(path: &Path, file: &[u8], engine: Engine) -> Result<Result<Network, NotCompact>, Error> {
+    let unfit = |problem: String| Error::Model {
+        problem,
+        path: path.to_owned(),
+    };
+    if file.is_empty() {
+        return Err(unfit("the model file is empty".to_owned()));
     }
+    let is_safetensors = path
+        .extension()
+        .is_some_and(|extension| extension == "safetensors");
+    if engine == Engine::Ort {
+        if is_safetensors {
+            return Err(unfit(
+                "ONNX Runtime runs .onnx files only, leave out --engine ort".to_owned(),
+            ));
+        }
+        return Ok(Err(NotCompact("asked for".to_owned())));
+    }
+    let network = if is_safetensors {
+        safetensors::read(file)
+    } else {
+        onnx::read(file)
+    };
+    match network {
+        Err(NotCompact(why)) if is_safetensors || engine == Engine::Native => {
+            let way_out = if is_safetensors {
+                "export it as .onnx"
+            } else {
+                "leave out --engine native"
+            };
+            Err(unfit(format!(
+                "the engine native runs networks of the Compact family only ({why}), {way_out}"
+            )))
+        }
+        network => Ok(network),
+    }
+}
+
+/// `network` on the instruction set and in the arithmetic that this machine, the environment and the user have chosen.
+fn native(
+    network: &Network,
+    precision: Precision,
+    name: String,
+    sha256: String,
+) -> Result<NativeModel, Error> {
+    let isa = isa(env::var_os("FRAMEWRIGHT_ISA"))?;
+    let bf16 = precision == Precision::Bf16 || (precision == Precision::Auto && isa.has_bf16());
+    let arithmetic = if bf16 {
+        Arithmetic::Bf16
+    } else {
+        Arithmetic::Fp32
+    };
+    NativeModel::new(network, isa, arithmetic, name, sha256).ok_or_else(|| Error::Precision {
+        problem: format!("{isa} has no bf16 products, they need AVX512-BF16"),
+    })
+}
+
+/// The best instruction set, or the one that is asked for.
+fn isa(asked: Option<OsString>) -> Result<Isa, Error> {
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+        return Ok(Isa::best());
+    };
+    Isa::available()
+        .find(|isa| asked == isa.key())
+        .ok_or_else(|| Error::Processor {
+            asked: asked.to_string_lossy().into_owned(),
+            known: Isa::available().map(Isa::key).collect(),
+        })
 }
 
 /// The name of a model: its file's name without the extension.
@@ -253,6 +282,20 @@ mod tests {
             assert!(matches!(error, Error::ReadModel { .. }), "{error:?}");
             assert!(error.to_string().ends_with(path), "{error}");
         }
+    }
+
+    #[test]
+    fn the_instruction_set_asked_for_is_taken_if_it_is_there() {
+        assert_eq!(isa(None).unwrap(), Isa::best());
+        assert_eq!(isa(Some(OsString::new())).unwrap(), Isa::best());
+        for available in Isa::available() {
+            assert_eq!(isa(Some(available.key().into())).unwrap(), available);
+        }
+        let text = isa(Some("avx1024".into())).unwrap_err().to_string();
+        assert!(
+            text.contains("portable") && text.ends_with(": avx1024"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -59,10 +59,9 @@ impl NativeModel {
             device: "cpu",
             precision: arithmetic.name(),
             notes: vec![format!(
-                "engine native: a Compact network of {} layers and {} channels, on {}",
+                "engine native: a Compact network of {} layers and {} channels, on {isa}",
                 network.convs.len(),
                 network.convs[0].n_out,
-                isa.name()
             )],
         };
         Some(Self {

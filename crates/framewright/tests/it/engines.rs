@@ -205,3 +205,39 @@ fn an_engine_or_precision_that_the_model_cannot_have_is_refused() {
         assert_eq!(names_in(env.root()), ["home", "in.mkv"]);
     }
 }
+
+#[test]
+fn the_instruction_set_can_be_chosen_for_the_same_bits_everywhere() {
+    let env = TestEnv::new();
+    small_clip(&env);
+    let model = fixture(COMPACT);
+    let run = |name: &str, isa: &str, more: &[&str]| {
+        let mut command = env.command_without_onnx_runtime(&words(name, &model, more));
+        Run::from(command.env("FRAMEWRIGHT_ISA", isa).output().unwrap())
+    };
+    run("portable", "portable", &[]).expect_code(0);
+    let (plan, _) = documents(&env, "portable");
+    assert_eq!(plan["precision"], "fp32");
+    assert!(why(&plan).contains("on portable code"), "{plan:#}");
+    run("best", "", &["--precision", "fp32"]).expect_code(0);
+    let (portable, best) = (samples(&env, "portable"), samples(&env, "best"));
+    let most = portable
+        .iter()
+        .zip(&best)
+        .map(|(a, b)| a.abs_diff(*b))
+        .max();
+    assert!(most.unwrap() <= 1);
+
+    let refused = run("out", "mmx", &[]).expect_code(2);
+    assert!(
+        refused.stderr.contains("portable") && refused.stderr.contains("mmx"),
+        "{refused:#?}"
+    );
+    let refused = run("out", "portable", &["--precision", "bf16"]).expect_code(2);
+    assert!(
+        refused
+            .stderr
+            .contains("portable code has no bf16 products"),
+        "{refused:#?}"
+    );
+}

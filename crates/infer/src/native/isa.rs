@@ -3,6 +3,8 @@
 //! Invariant: a value other than `Portable` comes from [`Isa::available`] only, so the functions compiled for it may be
 //! called.
 
+use std::fmt;
+
 use super::kernel::{self, Kernel};
 
 /// A set of vector instructions.
@@ -71,16 +73,16 @@ impl Isa {
             .expect("the portable one is always there")
     }
 
-    /// What it is called in plans and reports.
-    pub(crate) fn name(self) -> &'static str {
+    /// The value of `FRAMEWRIGHT_ISA` that asks for it.
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => "AVX2",
+            Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "AVX-512",
+            Self::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => "AVX-512 BF16",
+            Self::Avx512Bf16 => "avx512-bf16",
         }
     }
 
@@ -105,6 +107,21 @@ impl Isa {
             (Self::Avx512Bf16, Arithmetic::Bf16) => Some(kernel::AVX512_BF16),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Isa {
+    /// As in plans and reports.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable code",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX-512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => "AVX-512 with BF16",
+        })
     }
 }
 

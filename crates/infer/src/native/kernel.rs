@@ -57,6 +57,15 @@ pub(super) struct Scratch {
     pub(super) sums: Words32,
 }
 
+/// Words between the factors of one product and the next: without them all sixteen of a tile would lie in one or two sets
+/// of the L1 cache, and push each other out while they are written.
+pub(super) const GAP: usize = 16;
+
+/// Words that the factors of a block of tiles take.
+fn factors_len(channels: usize, n_words: usize, n_tiles: usize) -> usize {
+    n_products(channels) * n_words * n_tiles + 16 * GAP
+}
+
 impl Scratch {
     /// Enough for kernels with that many input words.
     pub(super) fn new(layers: impl IntoIterator<Item = (Kernel, usize)>) -> Self {
@@ -78,7 +87,7 @@ impl Scratch {
             .into_iter()
             .fold((0, 0), |(products, sums), (kernel, n_words)| {
                 (
-                    products.max(n_products(kernel.channels) * n_words * kernel.tiles),
+                    products.max(factors_len(kernel.channels, n_words, kernel.tiles)),
                     sums.max(16 * kernel.outputs * kernel.tiles),
                 )
             })
@@ -121,7 +130,7 @@ impl Kernel {
             "the layer's weights"
         );
         assert!(
-            scratch.products.len() >= n_products * pass.n_words * self.tiles,
+            scratch.products.len() >= factors_len(self.channels, pass.n_words, self.tiles),
             "room for a block of inputs"
         );
         assert!(

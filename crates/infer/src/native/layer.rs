@@ -27,7 +27,9 @@
     reason = "iterators take closures, and a closure is compiled without the caller's instruction set"
 )]
 
-use super::kernel::{Pass, Scratch};
+use std::ops::Range;
+
+use super::kernel::{GAP, Pass, Scratch};
 use super::rows::MARGIN;
 use super::simd::{Activation, Simd, Words};
 use super::winograd::{CENTRE, n_products};
@@ -83,7 +85,7 @@ unsafe fn transform_inputs<W: Words, I: Activation<S = W::S>>(
                 let channel = word * W::CHANNELS;
                 prefetch_tiles::<I>(pass, channel + W::CHANNELS, at);
                 if W::CHANNELS == 2 {
-                    prefetch_tiles::<I>(pass, channel + 3, at);
+                    prefetch_tiles::<I>(pass, channel + W::CHANNELS + 1, at);
                 }
                 let low = transform_tile::<W>(load_tiles::<I>(pass, channel, at));
                 let high = if W::CHANNELS == 2 {
@@ -95,13 +97,14 @@ unsafe fn transform_inputs<W: Words, I: Activation<S = W::S>>(
                 for j in 0..16 {
                     let packed = W::pack(low[j], high[j]);
                     if W::CHANNELS == 1 || j < CENTRE {
-                        W::store(to.add(j * step), packed);
+                        W::store(to.add(j * (step + GAP)), packed);
                     } else if j == CENTRE {
-                        W::store(to.add(j * step), W::rest(low[j], high[j], packed));
-                        W::store(to.add((j + 1) * step), packed);
-                        W::store(to.add((j + 2) * step), packed);
+                        let to = to.add(j * (step + GAP));
+                        W::store(to, W::rest(low[j], high[j], packed));
+                        W::store(to.add(step), packed);
+                        W::store(to.add(2 * step), packed);
                     } else {
-                        W::store(to.add((j + 2) * step), packed);
+                        W::store(to.add(j * (step + GAP) + 2 * step), packed);
                     }
                 }
             }
@@ -132,21 +135,39 @@ unsafe fn load_tiles<I: Activation>(
     }
 }
 
-/// Asks for what the channel after next needs: rows are too far apart for the processor to guess.
+/// Asks for what the next channels need: the rows of all layers are more than the L2 cache holds, and planes are too far
+/// apart for the processor to guess.
 ///
 /// # Safety
 /// As [`layer`]; the channel need not exist.
 #[inline(always)]
 unsafe fn prefetch_tiles<I: Activation>(pass: &Pass, channel: usize, at: usize) {
     for row in 0..4 {
-        let even = pass.inputs[row]
-            .as_ptr()
-            .cast::<u8>()
-            .wrapping_add((2 * channel * pass.plane + at) * I::SIZE);
+        let even = pass.inputs[row].as_ptr().cast::<u8>();
+        let even = even.wrapping_add((2 * channel * pass.plane + at) * I::SIZE);
         // SAFETY: the caller's; an address that is not readable does no harm.
         unsafe {
             I::S::prefetch(even);
             I::S::prefetch(even.wrapping_add(pass.plane * I::SIZE));
+        }
+    }
+}
+
+/// Asks for the memory of results while their sums are still to be computed.
+///
+/// # Safety
+/// As [`layer`].
+#[inline(always)]
+unsafe fn prefetch_results<O: Activation>(pass: &Pass, channels: Range<usize>, tile: usize) {
+    for plane in 2 * channels.start..2 * channels.end {
+        for row in 0..2 {
+            let results = pass.results[row].as_ptr().cast::<u8>();
+            let results = results.wrapping_add((plane * pass.plane + MARGIN + tile) * O::SIZE);
+            // SAFETY: the caller's; an address that is not readable does no harm.
+            unsafe {
+                O::S::prefetch(results);
+                O::S::prefetch(results.wrapping_add(64));
+            }
         }
     }
 }
@@ -251,6 +272,7 @@ unsafe fn block<W: Words, O: Activation<S = W::S>, const M: usize, const N: usiz
     let sums = scratch.sums.as_mut_ptr().cast::<f32>();
     // SAFETY: the caller's.
     unsafe {
+        prefetch_results::<O>(pass, output..output + M, tile);
         sum_products::<W, M, N>(pass, scratch.products.as_ptr(), sums, output);
         for m in 0..M {
             for n in 0..N {
@@ -311,7 +333,7 @@ unsafe fn sum_products<W: Words, const M: usize, const N: usize>(
             }
             acc = multiply::<W, M, N>(n_words, weights, products, acc);
             weights = weights.add(n_words * M);
-            products = products.add(n_words * width);
+            products = products.add(n_words * width + GAP);
             for m in 0..M {
                 for n in 0..N {
                     W::S::store(sums.add(((j * M + m) * N + n) * lanes), acc[m][n]);
