@@ -290,7 +290,7 @@ fn precision_why(asked: Precision, model: &ModelInfo) -> Option<String> {
             "this processor multiplies it faster; single values differ from fp32 by a few 8-bit levels at most \
              (--precision decides)"
         }
-        (Precision::Auto, "native", _) => "bf16 products (AVX512-BF16) are not to be had here",
+        (Precision::Auto, "native", _) => "no bf16 products (AVX512-BF16) are to be had here",
         (Precision::Auto, _, _) => "the only one of this engine",
     };
     Some(format!("precision {}: {reason}", model.precision))
