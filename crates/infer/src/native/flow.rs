@@ -4,7 +4,7 @@
 //! picture ─▶ [ring] ─▶ conv ─▶ [ring] ─▶ conv ─▶ … ─▶ [ring] ─▶ result.rs
 //! ```
 //! The last layer is asked for its rows pair by pair, and every layer asks the one before it for what it needs next. So
-//! no layer is ever held whole: six rows of each are, 8 MB instead of 500 MB for 17 × 64 channels in bf16 at 640×360.
+//! no layer is ever held whole: six rows of each are, 9 MB instead of 500 MB for 17 × 64 channels in bf16 at 640×360.
 //!
 //! A layer computes the region grown by as many pixels as layers follow it, and no more: nothing is computed twice, and
 //! what lies outside the picture is zero at every layer, as it is for the whole picture.
