@@ -31,7 +31,7 @@ pub(super) const CENTRE: usize = 5;
 /// Factors per tile and channel. In bf16 the [`CENTRE`] has three instead of one: with h the rounded factor and r what
 /// rounding took from it, h·h + h·r + r·h is as good as a product in fp32 (but for r·r).
 ///
-/// That costs 2 of 18 multiplications and halves the error of the whole network (docs/native-engine.md).
+/// That costs 2 of 18 multiplications and halves the squared error of the whole network (docs/native-engine.md).
 pub(super) const fn n_products(channels: usize) -> usize {
     if channels == 2 { 18 } else { 16 }
 }
