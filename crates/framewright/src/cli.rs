@@ -27,6 +27,11 @@ pub enum Action {
     Upscale(Box<Options>),
     /// `framewright setup`.
     Setup,
+    /// `framewright models list`.
+    ListModels {
+        /// Whether as JSON.
+        json: bool,
+    },
 }
 
 /// What was asked of `framewright upscale`.
@@ -40,8 +45,10 @@ pub struct Options {
     pub input: PathBuf,
     /// The file to write; none with the null encoder and where only a plan is asked for.
     pub output: Option<PathBuf>,
-    /// Name of a model or path of a model file; none if none was given.
+    /// Name of a model or path of a model file; none for the default model.
     pub model: Option<OsString>,
+    /// Result size over source size, 1 to 16; none for the model's own.
+    pub scale: Option<u32>,
     /// Where the network runs.
     pub device: Device,
     /// What runs the network.
@@ -186,9 +193,22 @@ enum Command {
     /// Make a video larger: every frame, timestamp and stream in place
     #[command(after_help = exit_codes(), after_long_help = upscale_help())]
     Upscale(Box<UpscaleArgs>),
+    /// The models that come with the program
+    #[command(subcommand, disable_help_subcommand = true)]
+    Models(ModelsCommand),
     /// Fetch ONNX Runtime's library with pip into the data folder
     #[command(long_about = SETUP, after_help = exit_codes())]
     Setup,
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelsCommand {
+    /// Show them: scale, size, licence, and what each is for
+    List {
+        /// Print an array of objects, with the whole SHA-256
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -208,14 +228,22 @@ struct UpscaleArgs {
     #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
 
-    /// Name of a built-in model, or path of an .onnx or .safetensors file
+    /// Name of a built-in model, or path of an .onnx or .safetensors file [default: lite-x2]
     ///
-    /// The network takes and gives RGB pictures; its scale is found out. A .safetensors file
-    /// holds a network of the Compact family. `nearest-x2` enlarges without a network, for
-    /// tests and measurements.
+    /// `framewright models list` shows the built-in ones. The network of a file takes and gives
+    /// RGB pictures; its scale is found out. A .safetensors file holds a network of the Compact
+    /// family. `nearest-x2` enlarges without a network, for tests and measurements.
     #[arg(short, long, value_name = "NAME|PATH", env = "FRAMEWRIGHT_MODEL")]
     #[arg(hide_env_values = true)]
     model: Option<OsString>,
+
+    /// How many times as large in each direction [default: the model's own scale]
+    ///
+    /// Larger scales take several passes, in which the network runs on its own result: 4, 8 and
+    /// 16 with one that enlarges 2 times. Any other scale is refused: nothing is resized.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=16))]
+    #[arg(help_heading = NETWORK)]
+    scale: Option<u32>,
 
     /// Where the network runs
     #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = NETWORK)]
@@ -320,6 +348,7 @@ pub fn parse<A: Into<OsString> + Clone>(
 ) -> Result<Action, clap::Error> {
     match Cli::try_parse_from(args)?.command {
         Command::Setup => Ok(Action::Setup),
+        Command::Models(ModelsCommand::List { json }) => Ok(Action::ListModels { json }),
         Command::Upscale(args) => {
             let options = args.into_options();
             match check(&options) {
@@ -344,6 +373,7 @@ impl UpscaleArgs {
             output: self.output,
             // An empty variable is how scripts unset one.
             model: self.model.filter(|model| !model.is_empty()),
+            scale: self.scale,
             device: self.device,
             engine: self.engine,
             precision: self.precision,
@@ -447,10 +477,12 @@ fn exit_codes() -> String {
 fn upscale_help() -> String {
     let examples = "\
 Examples:
+  framewright upscale in.mp4 -o out.mp4
+  framewright upscale in.mkv -o out.mkv --scale 4
   framewright upscale in.mkv -o out.mkv -m model-x2.onnx
-  framewright upscale in.mp4 -o out.mkv -m model-x2.onnx --encoder libx265 --crf 18
-  framewright upscale in.mkv -o out.mkv -m model-x2.onnx --report report.json -q
-  framewright upscale in.mkv -m model-x2.onnx --plan-only --json
+  framewright upscale in.mp4 -o out.mkv --encoder libx265 --crf 18
+  framewright upscale in.mkv -o out.mkv --report report.json -q
+  framewright upscale in.mkv --plan-only --json
 
 Ctrl-C once completes the frames in flight and leaves a playable file of what is done;
 twice stops at once and leaves nothing.
@@ -465,157 +497,4 @@ Environment:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn upscale(args: &str) -> Result<Options, clap::Error> {
-        let words = ["framewright", "upscale"].into_iter();
-        match parse(words.chain(args.split_whitespace()))? {
-            Action::Upscale(options) => Ok(*options),
-            Action::Setup => panic!("that was upscale"),
-        }
-    }
-
-    /// The first line of a usage error, whose exit code is 2.
-    fn refusal(args: &str) -> String {
-        let error = upscale(args).unwrap_err();
-        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
-        error.to_string().lines().next().unwrap().to_owned()
-    }
-
-    #[test]
-    fn the_declaration_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_contract() {
-        let options = upscale("in.mkv -o out.mkv -m x2.onnx").unwrap();
-        let expected = Options {
-            input: "in.mkv".into(),
-            output: Some("out.mkv".into()),
-            model: Some("x2.onnx".into()),
-            device: Device::Auto,
-            engine: Engine::Auto,
-            precision: Precision::Auto,
-            workers: None,
-            reuse: Reuse::Frame,
-            tolerance: 0.5,
-            encoder: Encoder::Libx264,
-            crf: None,
-            preset: None,
-            pix_fmt: None,
-            overwrite: false,
-            plan_only: false,
-            plan_out: None,
-            report: None,
-            progress: ProgressMode::Auto,
-            json: false,
-            quiet: false,
-            verbose: false,
-        };
-        assert_eq!(options, expected);
-    }
-
-    #[test]
-    fn every_option_arrives() {
-        let options = upscale(
-            "in.mkv -o out.mp4 --model m.onnx --device cpu --engine native --precision bf16 \
-             --workers 3 --reuse off --tolerance 0 --encoder libsvtav1 --crf 30 --preset 6 \
-             --pix-fmt yuv420p10le --overwrite --plan-out p.json --report r.json \
-             --progress json --json -v",
-        )
-        .unwrap();
-        assert_eq!(options.device, Device::Cpu);
-        assert_eq!(options.engine, Engine::Native);
-        assert_eq!(options.precision, Precision::Bf16);
-        assert_eq!(options.workers, Some(3));
-        assert_eq!(options.reuse, Reuse::Off);
-        assert!(options.tolerance.abs() < f32::EPSILON);
-        assert_eq!(options.encoder.name(), "libsvtav1");
-        assert_eq!(options.crf, Some(30));
-        assert_eq!(options.preset.as_deref(), Some("6"));
-        assert_eq!(options.pix_fmt.as_deref(), Some("yuv420p10le"));
-        assert_eq!(options.plan_out, Some("p.json".into()));
-        assert_eq!(options.report, Some("r.json".into()));
-        assert_eq!(options.progress, ProgressMode::Json);
-        assert!(options.overwrite && options.json && options.verbose);
-    }
-
-    #[test]
-    fn an_output_is_needed_unless_nothing_is_written() {
-        assert_eq!(
-            refusal("in.mkv"),
-            "error: an output is needed: give -o FILE, or --encoder null to only measure"
-        );
-        assert_eq!(upscale("in.mkv --encoder null").unwrap().output, None);
-        assert!(upscale("in.mkv --plan-only").unwrap().plan_only);
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused() {
-        for wrong in [
-            "--workers 0",
-            "--tolerance -1",
-            "--tolerance NaN",
-            "--tolerance inf",
-            "--crf 64",
-            "--device gpu",
-            "--engine onnx",
-            "--precision fp16",
-            "--encoder mpeg2",
-            "-q -v",
-        ] {
-            refusal(&format!("in.mkv -o out.mkv {wrong}"));
-        }
-    }
-
-    #[test]
-    fn options_without_effect_are_refused() {
-        let wrong = "--encoder ffv1 --crf 18";
-        assert_eq!(
-            refusal(&format!("in.mkv -o out.mkv {wrong}")),
-            "error: --crf has no effect on ffv1"
-        );
-        refusal("in.mkv --encoder null --pix-fmt yuv420p");
-        refusal("in.mkv --plan-only --report r.json");
-    }
-
-    #[test]
-    fn no_file_is_written_over_another_of_the_run() {
-        assert_eq!(
-            refusal("in.mkv -o ./in.mkv --overwrite"),
-            "error: INPUT and --output are the same file"
-        );
-        refusal("in.mkv -o out.mkv --report out.mkv");
-        refusal("in.mkv -o out.mkv --plan-out doc.json --report ./doc.json");
-        let folder = tempfile::tempdir().unwrap();
-        let (input, link) = (folder.path().join("in.mkv"), folder.path().join("link.mkv"));
-        fs::write(&input, b"x").unwrap();
-        std::os::unix::fs::symlink(&input, &link).unwrap();
-        refusal(&format!("{} -o {}", input.display(), link.display()));
-    }
-
-    #[test]
-    fn an_input_may_look_like_an_option_after_two_dashes() {
-        let options = upscale("-o out.mkv -- -in.mkv").unwrap();
-        assert_eq!(options.input, PathBuf::from("-in.mkv"));
-    }
-
-    #[test]
-    fn the_help_lists_every_exit_code() {
-        let error = upscale("--help").unwrap_err();
-        assert_eq!(error.exit_code(), 0);
-        let help = error.to_string();
-        for exit in Exit::ALL {
-            let line = format!("{:>3}  {}", exit.code(), exit.meaning());
-            assert!(help.contains(&line), "{line}");
-        }
-    }
-
-    #[test]
-    fn setup_takes_nothing() {
-        assert_eq!(parse(["framewright", "setup"]).unwrap(), Action::Setup);
-        parse(["framewright", "setup", "now"]).unwrap_err();
-    }
-}
+mod tests;

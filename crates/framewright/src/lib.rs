@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod durable;
 pub mod exit;
+pub mod models;
 pub mod notes;
 pub mod process;
 pub mod progress;

@@ -6,7 +6,7 @@ use framewright::cli::{self, Action, ProgressMode};
 use framewright::exit::Exit;
 use framewright::report;
 use framewright::screen::Screen;
-use framewright::{setup, upscale};
+use framewright::{models, setup, upscale};
 
 /// SVT-AV1 prints its configuration to standard error by itself, unless this variable says: errors only.
 #[expect(unsafe_code, reason = "environment variables are process-wide")]
@@ -31,6 +31,10 @@ fn main() -> ExitCode {
             let screen = Screen::new(ProgressMode::None, false);
             let result = setup::run(&screen).and_then(|done| report::print(&done.summary()));
             (screen, result.map(|()| Exit::Ok))
+        }
+        Action::ListModels { json } => {
+            let screen = Screen::new(ProgressMode::None, false);
+            (screen, models::list(*json).map(|()| Exit::Ok))
         }
         Action::Upscale(options) => {
             if !options.verbose {

@@ -76,8 +76,10 @@ pub struct Model {
     pub name: String,
     /// Of the model file, in hexadecimal; none for a scaler without a file.
     pub sha256: Option<String>,
-    /// Enlargement in each direction.
+    /// Enlargement in each direction, by all passes together.
     pub scale: u32,
+    /// How often the network runs on each picture, from the second time on its own result.
+    pub passes: u32,
 }
 
 /// What one stage did with its time, summed over its threads.
@@ -195,6 +197,7 @@ mod tests {
                 name: "tiny-x2".into(),
                 sha256: None,
                 scale: 2,
+                passes: 1,
             },
             stages: vec![Stage {
                 name: "decode".into(),
@@ -216,7 +219,7 @@ mod tests {
         let json = serde_json::to_string(&report()).unwrap();
         let fields = "version input output frames_in frames_out unique_frames duplicates \
                       duplicate_percentage compute_fraction wall_secs cpu_secs fps \
-                      peak_rss_bytes engine device precision model name sha256 scale stages \
+                      peak_rss_bytes engine device precision model name sha256 scale passes stages \
                       name items busy_secs input_wait_secs output_wait_secs bottleneck \
                       corrupt_frames truncated fallbacks warnings";
         let mut rest = json.as_str();

@@ -33,7 +33,7 @@ pub enum Error {
         /// The name as given.
         name: String,
         /// The names that would have worked.
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
     },
 
     /// The model file cannot be read (exit 78, or 77 where the cause says "permission denied").
@@ -52,6 +52,20 @@ pub enum Error {
         problem: String,
         /// The model file.
         path: PathBuf,
+    },
+
+    /// The model does not give the scale asked for (exit 2).
+    #[error(
+        "{model} does not give scale {asked}, and nothing is resized silently; use --scale {}, or another model",
+        list(.known)
+    )]
+    Scale {
+        /// The scale that was asked for.
+        asked: u32,
+        /// Name of the model.
+        model: String,
+        /// The scales that it gives, ascending, in one pass and in several.
+        known: Vec<u32>,
     },
 
     /// The arithmetic asked for is not to be had (exit 2).
@@ -98,4 +112,14 @@ pub enum Error {
         /// Name of the model.
         model: String,
     },
+}
+
+/// Numbers as people list them: `2, 4, 8 or 16`.
+fn list(numbers: &[u32]) -> String {
+    let words: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    match words.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
 }

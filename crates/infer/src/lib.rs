@@ -8,8 +8,9 @@
 //!
 //! Three engines stand behind the trait: [`nearest`], the diagnostic scaler `nearest-x2` that needs no network; `native`,
 //! our own kernels for networks of the Compact family; and `ort`, ONNX Runtime, loaded while the program runs. Nothing
-//! needs the library before a file is opened that the others do not run.
+//! needs the library before a file is opened that the others do not run. [`builtin`] models need no file either.
 
+pub mod builtin;
 pub mod error;
 mod finite;
 pub mod library;
@@ -18,9 +19,11 @@ mod native;
 pub mod nearest;
 mod ort;
 mod pad;
+mod passes;
 pub mod region;
 pub mod upscaler;
 
+pub use builtin::{BUILTINS, Builtin, DEFAULT_MODEL};
 pub use error::Error;
 pub use library::{data_dir, find_library};
 pub use model::{Choice, Engine, Model, Precision};

@@ -1,5 +1,6 @@
 //! A model by name or file, opened, checked and ready to make workers.
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -9,13 +10,12 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::builtin::{self, Builtin};
 use crate::native::{Arithmetic, Isa, NativeModel, Network, NotCompact, onnx, safetensors};
 use crate::nearest::{self, Nearest};
 use crate::ort::OnnxModel;
+use crate::passes::{self, Passes};
 use crate::{Error, ModelInfo, Upscaler};
-
-/// The names that need no file.
-pub const NAMES: &[&str] = &[nearest::NAME];
 
 /// What is to run a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,7 +51,11 @@ pub struct Choice {
 }
 
 /// A model that was found to work on this machine.
-pub struct Model(Kind);
+pub struct Model {
+    kind: Kind,
+    /// Of all passes together.
+    info: ModelInfo,
+}
 
 enum Kind {
     Nearest(ModelInfo),
@@ -59,8 +63,19 @@ enum Kind {
     Onnx(OnnxModel),
 }
 
+impl Kind {
+    /// What was found out about one pass.
+    fn info(&self) -> &ModelInfo {
+        match self {
+            Self::Nearest(info) => info,
+            Self::Native(model) => model.info(),
+            Self::Onnx(model) => model.info(),
+        }
+    }
+}
+
 impl Model {
-    /// Opens one of [`NAMES`], or else the `.onnx` or `.safetensors` file of that path.
+    /// Opens one of [`BUILTINS`](crate::BUILTINS) by its name, or else the `.onnx` or `.safetensors` file of that path.
     ///
     /// A network of the Compact family runs on the engine `native`, if `choice` does not say otherwise. Any other ONNX
     /// file is loaded by ONNX Runtime and run on a few small pictures, which tells its scale and what sizes it takes;
@@ -73,13 +88,17 @@ impl Model {
     /// [`Error::MissingLibrary`] and [`Error::Library`] when ONNX Runtime is needed and is not there.
     pub fn open(name_or_path: impl AsRef<Path>, choice: Choice) -> Result<Self, Error> {
         let path = name_or_path.as_ref();
-        // Compared as text: `./nearest-x2` is a file.
-        if path.as_os_str() == nearest::NAME {
-            return Ok(Self(Kind::Nearest(nearest::info())));
-        }
-        let file = read(path)?;
+        let (file, is_safetensors) = match builtin::find(path) {
+            Some(Builtin { file: None, .. }) => {
+                return Ok(Self::in_one_pass(Kind::Nearest(nearest::info())));
+            }
+            Some(Builtin {
+                file: Some(file), ..
+            }) => (Cow::Borrowed(*file), true),
+            None => (Cow::Owned(read(path)?), is_safetensors(path)),
+        };
         let sha256 = hexadecimal(&Sha256::digest(&file));
-        let kind = match network(path, &file, choice.engine)? {
+        let kind = match network(path, &file, is_safetensors, choice.engine)? {
             Ok(network) => Kind::Native(native(&network, choice.precision, stem(path), sha256)?),
             Err(NotCompact(_)) if choice.precision == Precision::Bf16 => {
                 return Err(Error::Precision {
@@ -92,29 +111,53 @@ impl Model {
                 Kind::Onnx(model)
             }
         };
-        Ok(Self(kind))
+        Ok(Self::in_one_pass(kind))
+    }
+
+    fn in_one_pass(kind: Kind) -> Self {
+        let info = kind.info().clone();
+        Self { kind, info }
+    }
+
+    /// The same model for `scale` times the size: its own scale, or a power of it up to 16 in as many passes.
+    ///
+    /// # Errors
+    /// [`Error::Scale`] for any other scale.
+    pub fn with_scale(mut self, scale: u32) -> Result<Self, Error> {
+        let one = self.kind.info();
+        let known = passes::scales(one.scale);
+        let Some(place) = known.iter().position(|&known| known == scale) else {
+            return Err(Error::Scale {
+                asked: scale,
+                model: one.name.clone(),
+                known,
+            });
+        };
+        self.info = passes::info(one, place as u32 + 1);
+        Ok(self)
     }
 
     /// What was found out about it.
     pub fn info(&self) -> &ModelInfo {
-        match &self.0 {
-            Kind::Nearest(info) => info,
-            Kind::Native(model) => model.info(),
-            Kind::Onnx(model) => model.info(),
-        }
+        &self.info
     }
 
-    /// Bytes that each upscaler takes for pictures of `width` × `height`, without the pictures themselves.
+    /// Bytes that each upscaler takes for pictures of `width` × `height`, without the pictures themselves: the network's
+    /// in its last and largest pass, and the pictures between the passes.
     ///
     /// Exact for the engine `native`. For `ort` an estimate: what a network of 64 channels was measured to take.
     pub fn worker_bytes(&self, width: usize, height: usize) -> u64 {
         // Five layers' worth of activations in fp32 are alive at once (ONNX Runtime 1.31).
         const ORT_BYTES_PER_PIXEL: u64 = 5 * 64 * 4;
-        match &self.0 {
-            Kind::Nearest(_) => 0,
-            Kind::Native(model) => model.worker_bytes(width, height),
-            Kind::Onnx(_) => ORT_BYTES_PER_PIXEL * (width * height) as u64,
-        }
+        let (own, passes) = (self.kind.info().scale, self.info.passes);
+        let between = passes::between_bytes(own, passes, width, height);
+        let (width, height) = passes::largest_input(own, passes, width, height);
+        between
+            + match &self.kind {
+                Kind::Nearest(_) => 0,
+                Kind::Native(model) => model.worker_bytes(width, height),
+                Kind::Onnx(_) => ORT_BYTES_PER_PIXEL * (width * height) as u64,
+            }
     }
 
     /// `n` upscalers, one for each worker thread; each computes on one thread.
@@ -123,11 +166,15 @@ impl Model {
     /// [`Error::Model`] when the file cannot be loaded again, [`Error::Run`] when a thread cannot be started.
     pub fn upscalers(&self, n: usize) -> Result<Vec<Box<dyn Upscaler>>, Error> {
         (0..n)
-            .map(|worker| -> Result<Box<dyn Upscaler>, Error> {
-                Ok(match &self.0 {
+            .map(|worker| {
+                let one: Box<dyn Upscaler> = match &self.kind {
                     Kind::Nearest(_) => Box::new(Nearest::new()),
                     Kind::Native(model) => Box::new(model.upscaler()),
                     Kind::Onnx(model) => Box::new(model.upscaler(worker)?),
+                };
+                Ok(match self.info.passes {
+                    1 => one,
+                    _ => Box::new(Passes::new(one, self.info.clone())),
                 })
             })
             .collect()
@@ -144,7 +191,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_bare_name(path) => {
             return Err(Error::UnknownModel {
                 name: path.display().to_string(),
-                known: NAMES,
+                known: builtin::names(),
             });
         }
         Err(error) => return Err(cannot(error)),
@@ -159,7 +206,12 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 /// The network in `file` for the engine `native`, or why ONNX Runtime takes the file.
 ///
 /// The outer error is for a file that cannot go there either.
-fn network(path: &Path, file: &[u8], engine: Engine) -> Result<Result<Network, NotCompact>, Error> {
+fn network(
+    path: &Path,
+    file: &[u8],
+    is_safetensors: bool,
+    engine: Engine,
+) -> Result<Result<Network, NotCompact>, Error> {
     let unfit = |problem: String| Error::Model {
         problem,
         path: path.to_owned(),
@@ -167,9 +219,6 @@ fn network(path: &Path, file: &[u8], engine: Engine) -> Result<Result<Network, N
     if file.is_empty() {
         return Err(unfit("the model file is empty".to_owned()));
     }
-    let is_safetensors = path
-        .extension()
-        .is_some_and(|extension| extension == "safetensors");
     if engine == Engine::Ort {
         if is_safetensors {
             return Err(unfit(
@@ -196,6 +245,12 @@ fn network(path: &Path, file: &[u8], engine: Engine) -> Result<Result<Network, N
         }
         network => Ok(network),
     }
+}
+
+/// True for a file that its name says to be one.
+fn is_safetensors(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "safetensors")
 }
 
 /// `network` on the instruction set and in the arithmetic that this machine, the environment and the user have chosen.
@@ -238,7 +293,8 @@ pub(crate) fn stem(path: &Path) -> String {
         .into_owned()
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a String does not fail");
         text
@@ -251,58 +307,4 @@ fn is_bare_name(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(name_or_path: impl AsRef<Path>) -> Error {
-        Model::open(name_or_path, Choice::default())
-            .err()
-            .expect("must not open")
-    }
-
-    #[test]
-    fn an_unknown_name_lists_the_known_ones() {
-        let text = error("neerest-x2").to_string();
-        assert!(
-            text.contains("nearest-x2") && text.ends_with(": neerest-x2"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn what_is_not_a_readable_file_is_an_error_that_ends_with_the_path() {
-        for path in [
-            "gone.onnx",
-            "some/folder/gone",
-            "/",
-            "/dev/zero",
-            "./nearest-x2",
-        ] {
-            let error = error(path);
-            assert!(matches!(error, Error::ReadModel { .. }), "{error:?}");
-            assert!(error.to_string().ends_with(path), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_instruction_set_asked_for_is_taken_if_it_is_there() {
-        assert_eq!(isa(None).unwrap(), Isa::best());
-        assert_eq!(isa(Some(OsString::new())).unwrap(), Isa::best());
-        for available in Isa::available() {
-            assert_eq!(isa(Some(available.key().into())).unwrap(), available);
-        }
-        let text = isa(Some("avx1024".into())).unwrap_err().to_string();
-        assert!(
-            text.contains("portable") && text.ends_with(": avx1024"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn nearest_x2_needs_no_library_and_makes_as_many_workers_as_asked() {
-        let model = Model::open("nearest-x2", Choice::default()).unwrap();
-        assert_eq!(model.info().scale, 2);
-        assert_eq!(model.upscalers(3).unwrap().len(), 3);
-        assert_eq!(model.upscalers(1).unwrap()[0].model(), model.info());
-    }
-}
+mod tests;

@@ -52,6 +52,7 @@ impl NativeModel {
             name,
             sha256: Some(sha256),
             scale: network.scale() as u32,
+            passes: 1,
             alignment: 1,
             min_size: 1,
             reach: Some(packed.reach()),

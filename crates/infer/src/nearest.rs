@@ -39,6 +39,7 @@ pub(crate) fn info() -> ModelInfo {
         name: NAME.to_owned(),
         sha256: None,
         scale: 2,
+        passes: 1,
         alignment: 1,
         min_size: 1,
         reach: Some(0),
@@ -55,13 +56,12 @@ impl Upscaler for Nearest {
     }
 
     fn run(&mut self, input: &PlanarRgb, output: &mut PlanarRgb) -> Result<(), Error> {
-        // Checked once: a whole 4K frame takes a fraction of the 100 ms that are promised.
         if self.cancelled.load(Ordering::Acquire) {
             return Err(Error::Cancelled);
         }
         output.resize(2 * input.width(), 2 * input.height());
         for (source, target) in input.planes().into_iter().zip(output.planes_mut()) {
-            double_plane(source, target, input.width());
+            double_plane(source, target, input.width(), &self.cancelled)?;
         }
         Ok(())
     }
@@ -72,14 +72,23 @@ impl Upscaler for Nearest {
     }
 }
 
-fn double_plane(source: &[f32], target: &mut [f32], width: usize) {
+/// Looks at `cancelled` before every row: the last of several passes takes longer than a run may after its canceller.
+fn double_plane(
+    source: &[f32],
+    target: &mut [f32],
+    width: usize,
+    cancelled: &AtomicBool,
+) -> Result<(), Error> {
     if width == 0 {
-        return;
+        return Ok(());
     }
     for (row, rows) in source
         .chunks_exact(width)
         .zip(target.chunks_exact_mut(4 * width))
     {
+        if cancelled.load(Ordering::Acquire) {
+            return Err(Error::Cancelled);
+        }
         // The second row is copied while the first is still in the L1 cache. Stores that bypass the cache would take
         // 1.6 instead of 2.2 ms for a 720p picture, which is not worth unsafe code in a diagnostic scaler.
         let (first, second) = rows.split_at_mut(2 * width);
@@ -88,6 +97,7 @@ fn double_plane(source: &[f32], target: &mut [f32], width: usize) {
         }
         second.copy_from_slice(first);
     }
+    Ok(())
 }
 
 #[cfg(test)]

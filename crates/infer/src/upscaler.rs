@@ -84,8 +84,10 @@ pub struct ModelInfo {
     pub name: String,
     /// SHA-256 of the file in lower-case hexadecimal; none for a scaler without a file.
     pub sha256: Option<String>,
-    /// Result size over input size, the same on both axes, 1 to 8.
+    /// Result size over input size, the same on both axes, 1 to 16: that of all passes together.
     pub scale: u32,
+    /// How often the network runs on each picture, from the second time on its own result; 1 unless asked for more.
+    pub passes: u32,
     /// Width and height handed to the network are multiples of this; other pictures are padded and the result cropped.
     pub alignment: u32,
     /// Smallest width and height the network takes; smaller pictures are padded and the result cropped.

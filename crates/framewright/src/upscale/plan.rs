@@ -205,7 +205,11 @@ pub fn plan(
     let (tags, assumed) = video
         .tags
         .complete(video.pixel_format, video.width, video.height);
-    let mut why = model.notes.clone();
+    let mut why = Vec::new();
+    if options.model.is_none() {
+        why.push(format!("model {}: the default, none was named", model.name));
+    }
+    why.extend(model.notes.iter().cloned());
     why.extend(precision_why(options.precision, model));
     why.extend(
         assumed
@@ -257,6 +261,7 @@ pub fn plan(
             name: model.name.clone(),
             sha256: model.sha256.clone(),
             scale: model.scale,
+            passes: model.passes,
         },
         engine: model.engine.into(),
         device: model.device.into(),
@@ -459,6 +464,7 @@ mod tests {
             name: "tiny-x2".into(),
             sha256: None,
             scale: 2,
+            passes: 1,
             alignment: 1,
             min_size: 1,
             reach: None,

@@ -1,8 +1,9 @@
 //! Before anything is written: open the clip and the model, decide everything.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use framewright_infer::{Choice, Engine, Model, Precision};
+use framewright_infer::{Choice, DEFAULT_MODEL, Engine, Model, Precision};
 use framewright_media::{
     Clip, Container, Decoder, Interrupt, check_colour, codec_of_encoder, pixel_formats,
 };
@@ -90,12 +91,10 @@ fn check_documents(options: &Options) -> anyhow::Result<()> {
 }
 
 fn open_model(options: &Options) -> anyhow::Result<Model> {
-    let Some(name) = &options.model else {
-        let message = "no model is given: add -m FILE.onnx or set FRAMEWRIGHT_MODEL (nearest-x2 needs no file)";
-        return Err(fail(Exit::Usage, message));
-    };
+    let name = options.model.as_deref();
+    let name = name.unwrap_or(OsStr::new(DEFAULT_MODEL));
     let choice = choice(options);
-    let model = Model::open(Path::new(name), choice).map_err(marked)?;
+    let mut model = Model::open(Path::new(name), choice).map_err(marked)?;
     // A scaler without a network runs whatever was chosen.
     if model.info().engine == "none" {
         let without_effect = [
@@ -106,6 +105,9 @@ fn open_model(options: &Options) -> anyhow::Result<Model> {
             let message = format!("{option} has no effect on {}", model.info().name);
             return Err(fail(Exit::Usage, message));
         }
+    }
+    if let Some(scale) = options.scale {
+        model = model.with_scale(scale).map_err(marked)?;
     }
     Ok(model)
 }

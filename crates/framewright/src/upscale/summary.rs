@@ -24,6 +24,10 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
     let frames = input
         .frames
         .map_or(String::new(), |frames| format!(", {about}{frames} frames"));
+    let passes = match model.passes {
+        1 => String::new(),
+        n => format!(" in {n} passes"),
+    };
     let mut lines = vec![
         format!(
             "input: {}x{} {} {}, {} {}{frames}: {}",
@@ -36,7 +40,7 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
             input.path.display()
         ),
         format!(
-            "model: {} x{} on {} ({}, {})",
+            "model: {} x{}{passes} on {} ({}, {})",
             model.name, model.scale, plan.device, plan.engine, plan.precision
         ),
         format!(
@@ -189,6 +193,7 @@ fn compose(prepared: &Prepared, done: &Done<'_>, output: Option<PathBuf>, notes:
             name: plan.model.name.clone(),
             sha256: plan.model.sha256.clone(),
             scale: plan.model.scale,
+            passes: plan.model.passes,
         },
         stages: done.ended.stages.iter().map(stage).collect(),
         bottleneck: bottleneck(&done.ended.stages).map(String::from),

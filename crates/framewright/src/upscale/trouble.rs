@@ -68,7 +68,7 @@ fn of_infer(error: &framewright_infer::Error) -> Exit {
         E::UnknownModel { .. } | E::ReadModel { .. } | E::Model { .. } | E::NotFinite { .. } => {
             Exit::Config
         }
-        E::Precision { .. } | E::Processor { .. } => Exit::Usage,
+        E::Scale { .. } | E::Precision { .. } | E::Processor { .. } => Exit::Usage,
         E::Cancelled | E::Run { .. } => Exit::Failed,
     }
 }

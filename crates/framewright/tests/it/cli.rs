@@ -83,7 +83,7 @@ fn the_help_of_upscale_is_this() {
 fn help_names_every_option_of_the_contract() {
     let env = TestEnv::new();
     let help = env.run(&["upscale", "--help"]).stdout;
-    let options = "-o -m --model --device --engine --precision --workers --reuse --tolerance --encoder --crf \
+    let options = "-o -m --model --scale --device --engine --precision --workers --reuse --tolerance --encoder --crf \
                    --preset --pix-fmt --overwrite --plan-only --plan-out --report --progress --json \
                    -q -v libx264 libx265 libsvtav1 ffv1 null";
     let missing: Vec<_> = options
@@ -99,7 +99,7 @@ fn the_errors_are_these() {
     clip(&env);
     std::fs::write(env.path("words.mp4"), "only words").unwrap();
     std::fs::write(env.path("taken.mp4"), "taken").unwrap();
-    let lines: [&[&str]; 7] = [
+    let lines: [&[&str]; 8] = [
         &[
             "upscale",
             "nowhere.mp4",
@@ -129,6 +129,7 @@ fn the_errors_are_these() {
             "--engine",
             "ort",
         ],
+        &["upscale", "in.mp4", "-o", "out.mp4", "--scale", "3"],
         &[
             "upscale",
             "in.mp4",

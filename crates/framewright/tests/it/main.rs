@@ -9,10 +9,12 @@
 )]
 
 mod bad_input;
+mod built_in;
 mod cli;
 mod engines;
 mod env;
 mod interrupt;
+mod models;
 mod quality;
 mod reuse;
 mod streams;

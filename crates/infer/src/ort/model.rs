@@ -81,6 +81,7 @@ fn describe(path: &Path, sha256: String, sizes: Sizes, input: Element) -> ModelI
         name: stem(path),
         sha256: Some(sha256),
         scale,
+        passes: 1,
         alignment,
         min_size,
         // Not walked from the graph yet: a run is always whole.
