@@ -60,9 +60,9 @@ impl NativeModel {
             device: "cpu",
             precision: arithmetic.name(),
             notes: vec![format!(
-                "engine native: a Compact network of {} layers and {} channels, on {isa}",
-                network.convs.len(),
+                "engine native: a Compact network of {} channels x {} layers, on {isa}",
                 network.convs[0].n_out,
+                network.convs.len() - 2,
             )],
         };
         Some(Self {
