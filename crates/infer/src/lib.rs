@@ -20,12 +20,11 @@ pub mod nearest;
 mod ort;
 mod pad;
 mod passes;
-pub mod region;
 pub mod upscaler;
 
 pub use builtin::{BUILTINS, Builtin, DEFAULT_MODEL};
 pub use error::Error;
+pub use framewright_media::Region;
 pub use library::{data_dir, find_library};
 pub use model::{Choice, Engine, Model, Precision};
-pub use region::Region;
 pub use upscaler::{Canceller, ModelInfo, Upscaler};

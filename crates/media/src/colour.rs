@@ -19,8 +19,17 @@ mod levels;
 mod sample;
 mod to_rgb;
 
-use crate::PlanarRgb;
+use crate::{PlanarRgb, Region};
+use from_rgb::Source;
 use isa::Isa;
+
+/// How far subsampled chroma carries beyond the 2 pixels across (and, in 4:2:0, down) that a sample is over: 1 pixel at
+/// each side, at every siting and in both directions.
+///
+/// [`from_rgb`] makes a sample of these pixels and of no others; [`to_rgb`] lets a sample touch these and no others. So
+/// a part whose edges are even needs 1 pixel more around it to be written, and where samples have changed, RGB differs
+/// in their pixels and at most 1 beyond.
+pub const CHROMA_REACH: usize = 1;
 
 /// The equations between R′G′B′ and Y′CbCr: `MatrixCoefficients` of ITU-T H.273, table 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -228,10 +237,18 @@ pub struct PlanesMut<'a> {
 /// If a plane is too short for its size and stride, if the depth is neither 8..=16 nor [`Format::FLOAT`], or if
 /// [`Matrix::Rgb`] comes with subsampled chroma.
 pub fn to_rgb(src: &Planes, format: &Format, dst: &mut PlanarRgb) {
-    to_rgb_on(Isa::best(), src, *format, dst);
+    to_rgb_part(src, format, &Region::whole(src.width, src.height), dst);
 }
 
-fn to_rgb_on(isa: Isa, src: &Planes, format: Format, dst: &mut PlanarRgb) {
+/// Converts `part` of `src` to RGB, with the bits that [`to_rgb`] gives there, and resizes `dst` to the part.
+///
+/// # Panics
+/// As [`to_rgb`], and if `part` is not inside the picture.
+pub fn to_rgb_part(src: &Planes, format: &Format, part: &Region, dst: &mut PlanarRgb) {
+    to_rgb_on(Isa::best(), src, *format, part, dst);
+}
+
+fn to_rgb_on(isa: Isa, src: &Planes, format: Format, part: &Region, dst: &mut PlanarRgb) {
     format.check();
     check_planes(
         format,
@@ -239,14 +256,15 @@ fn to_rgb_on(isa: Isa, src: &Planes, format: Format, dst: &mut PlanarRgb) {
         src.planes.map(<[u8]>::len),
         src.stride,
     );
-    dst.resize(src.width, src.height);
+    dst.resize(part.width(), part.height());
     if src.width == 0 || src.height == 0 {
         return;
     }
+    check_inside(part, src.width, src.height);
     match format.sample_bytes() {
-        1 => to_rgb::frame::<[u8; 1]>(isa, src, format, dst),
-        2 => to_rgb::frame::<[u8; 2]>(isa, src, format, dst),
-        _ => to_rgb::frame::<[u8; 4]>(isa, src, format, dst),
+        1 => to_rgb::frame::<[u8; 1]>(isa, src, format, part, dst),
+        2 => to_rgb::frame::<[u8; 2]>(isa, src, format, part, dst),
+        _ => to_rgb::frame::<[u8; 4]>(isa, src, format, part, dst),
     }
 }
 
@@ -259,26 +277,65 @@ fn to_rgb_on(isa: Isa, src: &Planes, format: Format, dst: &mut PlanarRgb) {
 /// # Panics
 /// As [`to_rgb`], and if the sizes of `src` and `dst` differ.
 pub fn from_rgb(src: &PlanarRgb, format: &Format, dst: &mut PlanesMut) {
-    from_rgb_on(Isa::best(), src, *format, dst);
+    let whole = Region::whole(dst.width, dst.height);
+    from_rgb_part(src, &whole, format, &whole, dst);
 }
 
-fn from_rgb_on(isa: Isa, src: &PlanarRgb, format: Format, dst: &mut PlanesMut) {
+/// Writes the region `want` of `dst`, with the bits that [`from_rgb`] would give there, and nothing else of it.
+///
+/// `src` holds the picture's values for the region `have` only, which reaches at least [`CHROMA_REACH`] pixels beyond
+/// `want` where the picture goes on. The edges of `want` are even or at the picture's edge, so that its chroma samples
+/// are over no other pixels.
+///
+/// # Panics
+/// As [`to_rgb`], and if `src` has not the size of `have` or the regions are not as described.
+pub fn from_rgb_part(
+    src: &PlanarRgb,
+    have: &Region,
+    format: &Format,
+    want: &Region,
+    dst: &mut PlanesMut,
+) {
+    from_rgb_on(Isa::best(), &Source { rgb: src, have }, *format, want, dst);
+}
+
+fn from_rgb_on(isa: Isa, src: &Source, format: Format, want: &Region, dst: &mut PlanesMut) {
     format.check();
     assert_eq!(
-        (src.width(), src.height()),
-        (dst.width, dst.height),
+        (src.rgb.width(), src.rgb.height()),
+        (src.have.width(), src.have.height()),
         "the pictures differ in size"
     );
     let lengths = dst.planes.each_ref().map(|plane| plane.len());
-    check_planes(format, (dst.width, dst.height), lengths, dst.stride);
-    if dst.width == 0 || dst.height == 0 {
+    let (width, height) = (dst.width, dst.height);
+    check_planes(format, (width, height), lengths, dst.stride);
+    if width == 0 || height == 0 {
         return;
     }
+    check_inside(src.have, width, height);
+    check_inside(want, width, height);
+    assert_eq!(
+        *want,
+        want.aligned(2, width, height),
+        "edges within chroma samples"
+    );
+    assert!(
+        src.have.contains(&want.grown(CHROMA_REACH, width, height)),
+        "{:?} is not enough for {want:?}",
+        src.have
+    );
     match format.sample_bytes() {
-        1 => from_rgb::frame::<[u8; 1]>(isa, src, format, dst),
-        2 => from_rgb::frame::<[u8; 2]>(isa, src, format, dst),
-        _ => from_rgb::frame::<[u8; 4]>(isa, src, format, dst),
+        1 => from_rgb::frame::<[u8; 1]>(isa, src, format, want, dst),
+        2 => from_rgb::frame::<[u8; 2]>(isa, src, format, want, dst),
+        _ => from_rgb::frame::<[u8; 4]>(isa, src, format, want, dst),
     }
+}
+
+fn check_inside(region: &Region, width: usize, height: usize) {
+    assert!(
+        region.is_inside(width, height),
+        "{region:?} is not inside {width} x {height} pixels"
+    );
 }
 
 fn check_planes(

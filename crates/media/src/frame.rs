@@ -8,6 +8,7 @@ use ffmpeg_sys_the_third as ffi;
 use crate::Error;
 use crate::av::check;
 use crate::pixel_format::PixelFormat;
+use crate::region::Region;
 
 /// A picture in the decoder's or encoder's layout.
 ///
@@ -167,14 +168,18 @@ impl Frame {
             .map_or(size, |(data, len)| size.min(data + len - start))
     }
 
+    /// Whether another frame may have the same pixels, so that they are read only.
+    pub fn is_shared(&self) -> bool {
+        // SAFETY: reads the reference counts.
+        unsafe { ffi::av_frame_is_writable(self.frame) != 1 }
+    }
+
     /// The bytes of the first three planes, to write.
     ///
     /// # Panics
     /// When the pixels are shared with another frame.
     pub fn planes_mut(&mut self) -> [&mut [u8]; 3] {
-        // SAFETY: reads the reference counts.
-        let unshared = unsafe { ffi::av_frame_is_writable(self.frame) } == 1;
-        assert!(unshared, "only an unshared frame is written to");
+        assert!(!self.is_shared(), "only an unshared frame is written to");
         [0, 1, 2].map(|plane| {
             let (pointer, size) = (
                 self.raw().data[plane],
@@ -187,6 +192,44 @@ impl Frame {
             // frame do not overlap. Only frames we allocated are written to, and those are not cropped.
             unsafe { slice::from_raw_parts_mut(pointer, size) }
         })
+    }
+
+    /// Copies the pixels of `part` of `from`, in the first three planes; of subsampled chroma all samples that are over
+    /// a pixel of the part. Timestamp and colour tags stay.
+    ///
+    /// # Panics
+    /// When the pixels of `self` are shared, when format or size differ, when the format is not planar, or when `part`
+    /// is not inside the frame.
+    pub fn copy_part(&mut self, from: &Self, part: &Region) {
+        let (format, width, height) = (self.pixel_format(), self.width(), self.height());
+        assert!(
+            (format, width, height) == (from.pixel_format(), from.width(), from.height()),
+            "only frames of one format and size are copied"
+        );
+        assert!(format.reads_as_planar(), "{format} is not planar");
+        assert!(
+            part.is_inside(width, height),
+            "{part:?} is not inside the frame"
+        );
+        let sample_bytes = if format.depth() > 8 { 2 } else { 1 };
+        let strides = [0, 1, 2].map(|plane| (self.stride(plane), from.stride(plane)));
+        for (plane, (to, from)) in self.planes_mut().into_iter().zip(from.planes()).enumerate() {
+            if to.is_empty() {
+                continue;
+            }
+            let (across, down) = if plane == 0 {
+                (0, 0)
+            } else {
+                format.chroma_shift()
+            };
+            let bytes = sample_bytes * (part.x.start >> across)
+                ..sample_bytes * part.x.end.div_ceil(1 << across);
+            for y in part.y.start >> down..part.y.end.div_ceil(1 << down) {
+                let (to_stride, from_stride) = strides[plane];
+                let row = &from[y * from_stride..][bytes.clone()];
+                to[y * to_stride..][bytes.clone()].copy_from_slice(row);
+            }
+        }
     }
 }
 
@@ -211,6 +254,9 @@ mod tests {
         assert_eq!((frame.pts(), other.pts()), (Some(1), Some(2)));
         assert_eq!(frame.planes()[0].as_ptr(), other.planes()[0].as_ptr());
         assert_eq!(frame.rows(1), 2);
+        assert!(frame.is_shared() && other.is_shared());
+        drop(other);
+        assert!(!frame.is_shared());
     }
 
     #[test]

@@ -20,25 +20,33 @@ mod demux;
 mod encode;
 mod error;
 mod frame;
+mod frame_maker;
 mod mux;
 mod packet;
 mod pixel_format;
+mod region;
 mod rgb;
 mod side_data;
 mod subtitle;
 mod tags;
 
+#[cfg(test)]
+mod part_tests;
+
 pub use av::{AvError, Rational, ffmpeg_version, set_log_warnings};
 pub use clip::{Clip, FrameCount, Stream, StreamKind, Video};
+pub use colour::CHROMA_REACH;
 pub use container::Container;
-pub use convert::{FrameMaker, Normaliser, check_colour, rgb_from_frame};
+pub use convert::{Normaliser, check_colour, rgb_from_frame, rgb_from_part};
 pub use decode::{Decoder, Health, Unit};
 pub use demux::Interrupt;
 pub use encode::{EncodeSettings, Encoder, codec_of_encoder, pixel_formats};
 pub use error::Error;
 pub use frame::Frame;
+pub use frame_maker::FrameMaker;
 pub use mux::{Muxer, Repairs};
 pub use packet::Packet;
 pub use pixel_format::PixelFormat;
+pub use region::Region;
 pub use rgb::PlanarRgb;
 pub use tags::ColourTags;

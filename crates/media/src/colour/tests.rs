@@ -116,24 +116,26 @@ proptest! {
         let src = Planes {
             width: case.width, height: case.height, planes: planes.each_ref().map(Vec::as_slice), stride,
         };
+        let whole = Region::whole(case.width, case.height);
         let mut expected = PlanarRgb::default();
-        to_rgb_on(Isa::Portable, &src, case.format, &mut expected);
+        to_rgb_on(Isa::Portable, &src, case.format, &whole, &mut expected);
         for isa in Isa::available() {
             let mut picture = PlanarRgb::default();
-            to_rgb_on(isa, &src, case.format, &mut picture);
+            to_rgb_on(isa, &src, case.format, &whole, &mut picture);
             prop_assert!(picture == expected, "{isa:?}");
         }
     }
 
     #[test]
     fn every_isa_encodes_to_the_bytes_of_the_portable_one(case in cases()) {
-        let src = case.rgb();
+        let (rgb, whole) = (case.rgb(), Region::whole(case.width, case.height));
+        let src = Source { rgb: &rgb, have: &whole };
         let encode = |isa| {
             let (mut planes, stride) = case.planes();
             let mut dst = PlanesMut {
                 width: case.width, height: case.height, planes: planes.each_mut().map(Vec::as_mut_slice), stride,
             };
-            from_rgb_on(isa, &src, case.format, &mut dst);
+            from_rgb_on(isa, &src, case.format, &whole, &mut dst);
             planes
         };
         let expected = encode(Isa::Portable);
