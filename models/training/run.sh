@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Data, training, export and evaluation of lite-x2, into the folder DIR. What is there already is kept.
 #
-# run.sh DIR [ASSETS]      two hours on four cores, most of it training; minutes on a GPU
+# run.sh DIR [ASSETS]      an hour and a half on two cores, minutes on a GPU; training goes on where it was ended
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${1:?which folder?}

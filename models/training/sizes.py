@@ -1,6 +1,6 @@
 """Trains networks of several sizes alike and briefly, to choose one; prints a line for each.
 
-    sizes.py --data DIR --assets DIR --out DIR [--steps 1500]
+    sizes.py --data DIR --assets DIR --out DIR [--steps 1000]
 
 PSNR of luma minus Lanczos's, in dB: clean drawings and clip art that were held out, and the held-out film's frames at crf
 23 and 28. Milliseconds per frame are measured apart, by `bench/engines/run.py`.
@@ -25,7 +25,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("--data", "--assets", "--out"):
         arguments.add_argument(name, type=Path, required=True)
-    arguments.add_argument("--steps", type=int, default=1500)
+    arguments.add_argument("--steps", type=int, default=1000)
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
