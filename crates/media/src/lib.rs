@@ -31,6 +31,8 @@ mod subtitle;
 mod tags;
 
 #[cfg(test)]
+mod noise;
+#[cfg(test)]
 mod part_tests;
 
 pub use av::{AvError, Rational, ffmpeg_version, set_log_warnings};

@@ -3,6 +3,7 @@
 use ffmpeg_sys_the_third::{AVChromaLocation, AVColorRange};
 use proptest::prelude::*;
 
+use crate::noise::noise;
 use crate::{
     CHROMA_REACH, ColourTags, Frame, FrameMaker, PixelFormat, PlanarRgb, Region, rgb_from_frame,
     rgb_from_part,
@@ -72,16 +73,6 @@ fn cases() -> impl Strategy<Value = Case> {
                 seed,
             },
         )
-}
-
-/// Numbers below 2³¹ that repeat after a very long time.
-fn noise(mut seed: u64) -> impl Iterator<Item = u64> {
-    std::iter::repeat_with(move || {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        seed >> 33
-    })
 }
 
 impl Case {

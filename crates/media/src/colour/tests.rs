@@ -1,6 +1,7 @@
 //! Every instruction set gives the bits of the portable one. What those bits should be, `tests/colour_oracle.rs` says.
 
 use super::*;
+use crate::noise::noise;
 use proptest::prelude::*;
 
 #[derive(Debug)]
@@ -54,16 +55,6 @@ fn cases() -> impl Strategy<Value = Case> {
                 }
             },
         )
-}
-
-/// Bytes that repeat after a very long time.
-fn noise(mut seed: u64) -> impl Iterator<Item = u64> {
-    std::iter::repeat_with(move || {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        seed >> 33
-    })
 }
 
 impl Case {
