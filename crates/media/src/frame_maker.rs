@@ -1,35 +1,21 @@
 //! From planar RGB to frames.
-#![expect(unsafe_code, reason = "owns a buffer pool and lays out frames in it")]
-
-use ffmpeg_sys_the_third as ffi;
 
 use crate::Error;
-use crate::av::check;
 use crate::colour::{self, Format, PlanesMut};
 use crate::frame::Frame;
+use crate::frame_pool::FramePool;
 use crate::pixel_format::PixelFormat;
 use crate::region::Region;
 use crate::rgb::PlanarRgb;
 use crate::tags::ColourTags;
 
-/// Makes frames of one format out of planar RGB, in memory that is used again when nobody holds a frame any more.
-///
-/// Without that, frames allocated here and freed at the other end of a pipeline leave holes, and a long film slowly takes
-/// more memory than a short one.
+/// Makes frames of one format out of planar RGB.
 pub struct FrameMaker {
     format: PixelFormat,
     tags: ColourTags,
     conversion: Format,
-    /// Buffers for frames of this width and height.
-    pool: Option<((usize, usize), *mut ffi::AVBufferPool)>,
+    pool: FramePool,
 }
-
-// SAFETY: FFmpeg's buffer pools are thread safe, and this value is used by its owner alone.
-unsafe impl Send for FrameMaker {}
-
-/// Rows start at multiples of this many bytes, as wide vector loads like it; also the room behind the last row, since
-/// some encoders read a little further.
-const ALIGNMENT: i32 = 64;
 
 impl FrameMaker {
     /// For frames of `format` with (complete) `tags`.
@@ -46,7 +32,7 @@ impl FrameMaker {
             format,
             tags,
             conversion,
-            pool: None,
+            pool: FramePool::default(),
         })
     }
 
@@ -55,7 +41,7 @@ impl FrameMaker {
     /// # Errors
     /// [`Error::Av`] when there is no memory.
     pub fn frame_from_rgb(&mut self, rgb: &PlanarRgb) -> Result<Frame, Error> {
-        let mut frame = self.frame(rgb.width(), rgb.height())?;
+        let mut frame = self.blank(rgb.width(), rgb.height())?;
         let whole = Region::whole(rgb.width(), rgb.height());
         self.write_part(rgb, &whole, &whole, &mut frame);
         Ok(frame)
@@ -86,82 +72,14 @@ impl FrameMaker {
         colour::from_rgb_part(rgb, have, &self.conversion, want, &mut planes);
     }
 
-    /// An unshared frame with the pixels of `frame` and the properties of one from
-    /// [`frame_from_rgb`](Self::frame_from_rgb): this maker's colour tags, no timestamp, no duration.
+    /// A frame with undefined pixels, to be written in parts.
     ///
     /// # Errors
     /// [`Error::Av`] when there is no memory.
-    ///
-    /// # Panics
-    /// If `frame` is not of this maker's format.
-    pub fn copy(&mut self, frame: &Frame) -> Result<Frame, Error> {
-        let (width, height) = (frame.width(), frame.height());
-        let mut copy = self.frame(width, height)?;
-        copy.copy_part(frame, &Region::whole(width, height));
-        Ok(copy)
-    }
-
-    fn frame(&mut self, width: usize, height: usize) -> Result<Frame, Error> {
-        let pool = self.pool(width, height)?;
-        let mut frame = Frame::empty();
-        let raw = frame.raw_mut();
-        (raw.width, raw.height) = (width as i32, height as i32);
-        raw.format = self.format.0.0;
-        raw.colorspace = self.tags.space;
-        raw.color_primaries = self.tags.primaries;
-        raw.color_trc = self.tags.transfer;
-        raw.color_range = self.tags.range;
-        raw.chroma_location = self.tags.location;
-        // SAFETY: the pool is alive; the buffer becomes the frame's and has the size that the same alignment gave.
-        check(unsafe {
-            raw.buf[0] = ffi::av_buffer_pool_get(pool);
-            assert!(!raw.buf[0].is_null(), "out of memory");
-            ffi::av_image_fill_arrays(
-                raw.data.as_mut_ptr(),
-                raw.linesize.as_mut_ptr(),
-                (*raw.buf[0]).data,
-                self.format.0,
-                raw.width,
-                raw.height,
-                ALIGNMENT,
-            )
-        })
-        .map_err(Error::av("laying out a frame"))?;
+    pub fn blank(&mut self, width: usize, height: usize) -> Result<Frame, Error> {
+        let mut frame = self.pool.blank(self.format, width, height)?;
+        self.tags.put_on(&mut frame);
         Ok(frame)
-    }
-
-    fn pool(&mut self, width: usize, height: usize) -> Result<*mut ffi::AVBufferPool, Error> {
-        if let Some((size, pool)) = self.pool
-            && size == (width, height)
-        {
-            return Ok(pool);
-        }
-        self.free();
-        // SAFETY: plain numbers in, a size or an error code out.
-        let size = check(unsafe {
-            ffi::av_image_get_buffer_size(self.format.0, width as i32, height as i32, ALIGNMENT)
-        })
-        .map_err(Error::av("measuring a frame"))?;
-        // SAFETY: zeroed memory, so that padding between rows is never uninitialised; null is checked.
-        let pool = unsafe {
-            ffi::av_buffer_pool_init((size + ALIGNMENT) as usize, Some(ffi::av_buffer_allocz))
-        };
-        assert!(!pool.is_null(), "out of memory");
-        self.pool = Some(((width, height), pool));
-        Ok(pool)
-    }
-
-    fn free(&mut self) {
-        if let Some((_, mut pool)) = self.pool.take() {
-            // SAFETY: gives up our reference; the pool goes when its last frame does.
-            unsafe { ffi::av_buffer_pool_uninit(&raw mut pool) }
-        }
-    }
-}
-
-impl Drop for FrameMaker {
-    fn drop(&mut self) {
-        self.free();
     }
 }
 

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use crate::noise::noise;
 use crate::{
-    CHROMA_REACH, ColourTags, Frame, FrameMaker, PixelFormat, PlanarRgb, Region, rgb_from_frame,
-    rgb_from_part,
+    CHROMA_REACH, ColourTags, Frame, FrameMaker, FramePool, PixelFormat, PlanarRgb, Region,
+    rgb_from_frame, rgb_from_part,
 };
 
 const FORMATS: [&str; 13] = [
@@ -109,12 +109,8 @@ impl Case {
 }
 
 fn crop(picture: &PlanarRgb, part: &Region) -> PlanarRgb {
-    let mut cropped = PlanarRgb::new(part.width(), part.height());
-    for (to, from) in cropped.planes_mut().into_iter().zip(picture.planes()) {
-        for (to, y) in to.chunks_exact_mut(part.width()).zip(part.y.clone()) {
-            to.copy_from_slice(&from[y * picture.width()..][part.x.clone()]);
-        }
-    }
+    let mut cropped = PlanarRgb::default();
+    picture.cut(part, &mut cropped);
     cropped
 }
 
@@ -164,7 +160,7 @@ proptest! {
         let have = want.grown(CHROMA_REACH + more, width, height);
         // both in the pool, so that they have the same strides
         let whole = maker.frame_from_rgb(&picture).unwrap();
-        let mut frame = maker.copy(&case.frame(1)).unwrap();
+        let mut frame = FramePool::default().copy(&case.frame(1)).unwrap();
         let expected = replaced(&frame, &whole, &want);
         maker.write_part(&crop(&picture, &have), &have, &want, &mut frame);
         prop_assert_eq!(frame.planes().map(<[u8]>::to_vec), expected);
@@ -179,13 +175,13 @@ proptest! {
     }
 
     #[test]
-    fn a_copy_has_the_pixels_of_the_frame_and_the_properties_of_a_made_one(case in cases()) {
+    fn a_copy_has_the_pixels_and_the_colour_tags_of_the_frame(case in cases()) {
         let mut maker = case.maker();
         let mut made = maker.frame_from_rgb(&case.rgb()).unwrap();
-        let tags = ColourTags::of(&made);
         made.set_pts(7);
         (made.duration, made.raw_mut().color_range) = (8, AVColorRange::UNSPECIFIED);
-        let copy = maker.copy(&made).unwrap();
+        let tags = ColourTags::of(&made);
+        let copy = FramePool::default().copy(&made).unwrap();
         prop_assert!(!copy.is_shared() && !made.is_shared());
         prop_assert_eq!((copy.pts(), copy.duration, ColourTags::of(&copy)), (None, 0, tags));
         // what lies between the rows is not looked at

@@ -1,5 +1,7 @@
 //! The picture the networks see: planar RGB in f32.
 
+use crate::Region;
+
 /// A planar RGB picture, f32, layout `NCHW` with N = 1 and C = 3 (R, G, B).
 ///
 /// Rows are contiguous (stride = width), planes follow each other without a gap, so [`data`](Self::data) is the tensor
@@ -67,5 +69,70 @@ impl PlanarRgb {
         let (r, gb) = self.data.split_at_mut(n);
         let (g, b) = gb.split_at_mut(n);
         [r, g, b]
+    }
+
+    /// Writes `part` to the place `region`, which has its size.
+    ///
+    /// # Panics
+    /// When `region` is not inside the picture or `part` has another size.
+    pub fn put(&mut self, region: &Region, part: &Self) {
+        assert!(
+            region.is_inside(self.width, self.height),
+            "{region:?} lies in a picture of {}x{}",
+            self.width,
+            self.height
+        );
+        assert_eq!((part.width, part.height), (region.width(), region.height()));
+        let width = self.width;
+        for (to, from) in self.planes_mut().into_iter().zip(part.planes()) {
+            for (y, from) in region.y.clone().zip(from.chunks_exact(part.width)) {
+                to[y * width..][region.x.clone()].copy_from_slice(from);
+            }
+        }
+    }
+
+    /// Resizes `into` to `region` and fills it with the pixels there.
+    ///
+    /// # Panics
+    /// When `region` is not inside the picture.
+    pub fn cut(&self, region: &Region, into: &mut Self) {
+        assert!(
+            region.is_inside(self.width, self.height),
+            "{region:?} lies in a picture of {}x{}",
+            self.width,
+            self.height
+        );
+        into.resize(region.width(), region.height());
+        for (to, from) in into.planes_mut().into_iter().zip(self.planes()) {
+            for (y, to) in region.y.clone().zip(to.chunks_exact_mut(region.width())) {
+                to.copy_from_slice(&from[y * self.width..][region.x.clone()]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_is_cut_out_and_put_elsewhere_leaves_the_rest_alone() {
+        let mut picture = PlanarRgb::new(5, 4);
+        for (value, n) in picture.data_mut().iter_mut().zip(0_u8..) {
+            *value = f32::from(n);
+        }
+        let mut part = PlanarRgb::new(9, 9);
+        picture.cut(&Region { x: 1..3, y: 2..4 }, &mut part);
+        assert_eq!((part.width(), part.height()), (2, 2));
+        assert_eq!(part.planes()[1], [31.0, 32.0, 36.0, 37.0]);
+        let before = picture.clone();
+        picture.put(&Region { x: 3..5, y: 0..2 }, &part);
+        assert_eq!(
+            picture.planes()[1][..10],
+            [20.0, 21.0, 22.0, 31.0, 32.0, 25.0, 26.0, 27.0, 36.0, 37.0]
+        );
+        for (now, before) in picture.planes().into_iter().zip(before.planes()) {
+            assert_eq!(now[10..], before[10..]);
+        }
     }
 }

@@ -31,6 +31,16 @@ impl ColourTags {
         }
     }
 
+    /// Tags a frame.
+    pub(crate) fn put_on(self, frame: &mut Frame) {
+        let raw = frame.raw_mut();
+        raw.colorspace = self.space;
+        raw.color_primaries = self.primaries;
+        raw.color_trc = self.transfer;
+        raw.color_range = self.range;
+        raw.chroma_location = self.location;
+    }
+
     /// Fills in what is unspecified for a picture of this size and format, and says what was assumed.
     ///
     /// Matrix: BT.709 above 576 lines or from 1280 px on, else BT.601 – what players do. Range: full for `yuvj*` and
