@@ -106,7 +106,7 @@ impl Model {
                 });
             }
             Err(NotCompact(why)) => {
-                let mut model = OnnxModel::open(path, sha256)?;
+                let mut model = OnnxModel::open(path, &file, sha256)?;
                 model.note(format!("engine ort: {why}"));
                 Kind::Onnx(model)
             }

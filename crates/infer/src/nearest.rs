@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use framewright_media::PlanarRgb;
 
-use crate::{Canceller, Error, ModelInfo, Upscaler};
+use crate::upscaler::{area_share, assert_inside};
+use crate::{Canceller, Error, ModelInfo, Region, Upscaler};
 
 /// The name it is asked for by.
 pub const NAME: &str = "nearest-x2";
@@ -56,14 +57,23 @@ impl Upscaler for Nearest {
     }
 
     fn run(&mut self, input: &PlanarRgb, output: &mut PlanarRgb) -> Result<(), Error> {
-        if self.cancelled.load(Ordering::Acquire) {
-            return Err(Error::Cancelled);
-        }
-        output.resize(2 * input.width(), 2 * input.height());
-        for (source, target) in input.planes().into_iter().zip(output.planes_mut()) {
-            double_plane(source, target, input.width(), &self.cancelled)?;
-        }
-        Ok(())
+        let whole = Region::whole(input.width(), input.height());
+        self.double(input, &whole, output)
+    }
+
+    fn run_region(
+        &mut self,
+        picture: &PlanarRgb,
+        region: &Region,
+        output: &mut PlanarRgb,
+    ) -> Result<(), Error> {
+        assert_inside(region, picture.width(), picture.height());
+        self.double(picture, region, output)
+    }
+
+    fn work(&self, region: &Region, width: usize, height: usize) -> f64 {
+        assert_inside(region, width, height);
+        area_share(region, width, height)
     }
 
     fn canceller(&self) -> Canceller {
@@ -72,32 +82,41 @@ impl Upscaler for Nearest {
     }
 }
 
-/// Looks at `cancelled` before every row: the last of several passes takes longer than a run may after its canceller.
-fn double_plane(
-    source: &[f32],
-    target: &mut [f32],
-    width: usize,
-    cancelled: &AtomicBool,
-) -> Result<(), Error> {
-    if width == 0 {
-        return Ok(());
-    }
-    for (row, rows) in source
-        .chunks_exact(width)
-        .zip(target.chunks_exact_mut(4 * width))
-    {
-        if cancelled.load(Ordering::Acquire) {
+impl Nearest {
+    /// Doubles `region`, which may be empty here.
+    ///
+    /// Looks at the canceller before every row: the last of several passes takes longer than a run may after it.
+    fn double(
+        &self,
+        picture: &PlanarRgb,
+        region: &Region,
+        output: &mut PlanarRgb,
+    ) -> Result<(), Error> {
+        if self.cancelled.load(Ordering::Acquire) {
             return Err(Error::Cancelled);
         }
-        // The second row is copied while the first is still in the L1 cache. Stores that bypass the cache would take
-        // 1.6 instead of 2.2 ms for a 720p picture, which is not worth unsafe code in a diagnostic scaler.
-        let (first, second) = rows.split_at_mut(2 * width);
-        for (pair, &value) in first.chunks_exact_mut(2).zip(row) {
-            pair.fill(value);
+        let width = region.width();
+        output.resize(2 * width, 2 * region.height());
+        if output.data().is_empty() {
+            return Ok(());
         }
-        second.copy_from_slice(first);
+        for (source, target) in picture.planes().into_iter().zip(output.planes_mut()) {
+            for (y, rows) in region.y.clone().zip(target.chunks_exact_mut(4 * width)) {
+                if self.cancelled.load(Ordering::Acquire) {
+                    return Err(Error::Cancelled);
+                }
+                let row = &source[y * picture.width() + region.x.start..][..width];
+                // The second row is copied while the first is still in the L1 cache. Stores that bypass the cache would
+                // take 1.6 instead of 2.2 ms for a 720p picture, which is not worth unsafe code in a diagnostic scaler.
+                let (first, second) = rows.split_at_mut(2 * width);
+                for (pair, &value) in first.chunks_exact_mut(2).zip(row) {
+                    pair.fill(value);
+                }
+                second.copy_from_slice(first);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -126,6 +145,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_region_is_doubled_alone_and_its_work_is_its_area() {
+        let (width, height) = (7, 5);
+        let mut picture = PlanarRgb::new(width, height);
+        picture.data_mut().fill(f32::NAN);
+        let region = Region { x: 2..5, y: 1..5 };
+        let mut part = PlanarRgb::new(3, 4);
+        for (i, value) in part.data_mut().iter_mut().enumerate() {
+            *value = i as f32;
+        }
+        picture.put(&region, &part);
+        let (mut scaler, mut expected) = (Nearest::new(), PlanarRgb::default());
+        scaler.run(&part, &mut expected).unwrap();
+        let mut output = PlanarRgb::default();
+        scaler.run_region(&picture, &region, &mut output).unwrap();
+        assert_eq!(output, expected);
+        assert!((scaler.work(&region, width, height) - 12.0 / 35.0).abs() < 1e-12);
+        let whole = scaler.work(&Region::whole(width, height), width, height);
+        assert_eq!(whole.to_bits(), 1_f64.to_bits());
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Each worker has a session of its own with one compute thread: several frames at once, each on one core, beat one
 //! frame on all cores (by 3 % on large networks, by more than half on small ones), and sessions that share a thread
 //! pool are slower still.
+//!
+//! A part of a picture is run as a crop, where the graph shows that a result looks around its own place only so far;
+//! how far is read off the file by `native/onnx/reach.rs`, which has the messages of the format.
 
 mod model;
 mod probe;

@@ -3,16 +3,21 @@
 //! ```text
 //! picture ─▶ network ─▶ clamp to 0..=1 ─▶ network ─▶ … ─▶ result
 //! ```
+//! A region takes the same way: each pass computes the part that the passes behind it look at, and puts it at its place
+//! in a picture of full size, so that borders stay where they are.
+//!
 //! Only powers of the model's own scale come out of that. Any other size would need a resize behind the network, which
 //! would be done better by whoever shows the picture.
 
 use std::iter::successors;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use framewright_media::PlanarRgb;
 
-use crate::{Canceller, Error, ModelInfo, Upscaler};
+use crate::upscaler::assert_inside;
+use crate::{Canceller, Error, ModelInfo, Region, Upscaler};
 
 /// The largest scale that several passes give.
 const MAX_SCALE: u32 = 16;
@@ -92,6 +97,29 @@ impl Passes {
     }
 }
 
+impl Passes {
+    /// What each pass has to compute of its picture for `region` of the first, whose size is `width` × `height`.
+    fn regions(&self, region: &Region, width: usize, height: usize) -> Vec<Region> {
+        let one = self.inner.model();
+        let own = one.scale as usize;
+        let mut factor = own.pow(self.between.len() as u32);
+        let mut regions = vec![region.scaled(factor)];
+        for pass in 0..self.between.len() {
+            let (width, height) = (factor * width, factor * height);
+            // Without a known reach everything is looked at.
+            let reach = one.reach.unwrap_or(width.max(height));
+            let read = regions[pass].grown(reach, width, height);
+            regions.push(Region {
+                x: read.x.start / own..read.x.end.div_ceil(own),
+                y: read.y.start / own..read.y.end.div_ceil(own),
+            });
+            factor /= own;
+        }
+        regions.reverse();
+        regions
+    }
+}
+
 impl Upscaler for Passes {
     fn model(&self) -> &ModelInfo {
         &self.info
@@ -111,6 +139,52 @@ impl Upscaler for Passes {
             from = picture;
         }
         self.inner.run(from, output)
+    }
+
+    fn run_region(
+        &mut self,
+        picture: &PlanarRgb,
+        region: &Region,
+        output: &mut PlanarRgb,
+    ) -> Result<(), Error> {
+        let (width, height) = (picture.width(), picture.height());
+        assert_inside(region, width, height);
+        if *region == Region::whole(width, height) {
+            return self.run(picture, output);
+        }
+        let own = self.inner.model().scale as usize;
+        let regions = self.regions(region, width, height);
+        let last = &regions[self.between.len()];
+        let mut factor = self.info.scale as usize;
+        let mut from = picture;
+        for (between, computed) in self.between.iter_mut().zip(&regions) {
+            factor /= own;
+            // The caller's picture is free until the last pass, so a part needs no memory of its own.
+            let part = &mut *output;
+            let place = computed.scaled(own);
+            self.inner
+                .run_region(from, computed, part)
+                .map_err(|error| placed_in_part(error, &place, factor, region, self.info.scale))?;
+            clamp(part, &self.cancelled)?;
+            // What stands around the place is of another picture. The next pass does not read it.
+            between.resize(own * from.width(), own * from.height());
+            between.put(&place, part);
+            from = between;
+        }
+        self.inner.run_region(from, last, output)
+    }
+
+    fn work(&self, region: &Region, width: usize, height: usize) -> f64 {
+        assert_inside(region, width, height);
+        let own = self.inner.model().scale as usize;
+        let (mut work, mut whole, mut factor) = (0.0, 0.0, 1);
+        for computed in &self.regions(region, width, height) {
+            let pixels = (factor * factor) as f64;
+            work += pixels * self.inner.work(computed, factor * width, factor * height);
+            whole += pixels;
+            factor *= own;
+        }
+        work / whole
     }
 
     fn canceller(&self) -> Canceller {
@@ -148,6 +222,31 @@ fn placed(error: Error, factor: usize) -> Error {
             count,
             x: x * factor,
             y: y * factor,
+            model,
+        },
+        other => other,
+    }
+}
+
+/// The error of a pass whose result is that for `place` of its picture, as one of `region`'s result of all passes.
+fn placed_in_part(
+    error: Error,
+    place: &Region,
+    factor: usize,
+    region: &Region,
+    scale: u32,
+) -> Error {
+    // What is no number may lie beside the region, where only the next pass looks: its nearest place counts then.
+    let within = |at: usize, place: &Range<usize>, region: &Range<usize>| {
+        let at = (at + place.start) * factor;
+        at.saturating_sub(region.start * scale as usize)
+            .min(region.len() * scale as usize - 1)
+    };
+    match error {
+        Error::NotFinite { count, x, y, model } => Error::NotFinite {
+            count,
+            x: within(x, &place.x, &region.x),
+            y: within(y, &place.y, &region.y),
             model,
         },
         other => other,

@@ -23,12 +23,15 @@ pub trait Upscaler: Send {
     fn run(&mut self, input: &PlanarRgb, output: &mut PlanarRgb) -> Result<(), Error>;
 
     /// Upscales `region` of `picture` into `output`, which is resized to `scale` times the region: the same values that
-    /// [`run`](Self::run) gives there.
+    /// [`run`](Self::run) gives there, the same bits from the engine `native`.
     ///
-    /// An engine that cannot do better runs the whole picture and cuts the region out.
+    /// Where [`reach`](ModelInfo::reach) is known, only `region.grown(reach, width, height)` of `picture` is read; what
+    /// stands elsewhere, be it NaN, neither changes the result nor is an error. So a caller may fill in just that part.
+    ///
+    /// This implementation, the whole picture and a cut, is for engines whose reach is not known; any other has its own.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`run`](Self::run), and as soon after the canceller. The place in an [`Error::NotFinite`] is one in `output`.
     ///
     /// # Panics
     /// When `region` is empty or does not lie in `picture`.
@@ -38,27 +41,44 @@ pub trait Upscaler: Send {
         region: &Region,
         output: &mut PlanarRgb,
     ) -> Result<(), Error> {
-        let (width, height) = (picture.width(), picture.height());
-        assert!(
-            region.is_inside(width, height),
-            "{region:?} lies in a picture of {width}x{height}"
-        );
+        assert_inside(region, picture.width(), picture.height());
+        let info = self.model();
+        debug_assert_eq!(info.reach, None, "{} reads the whole picture", info.engine);
+        let scale = info.scale as usize;
         let mut whole = PlanarRgb::default();
         self.run(picture, &mut whole)?;
-        let scale = self.model().scale as usize;
-        let (left, top) = (region.x.start * scale, region.y.start * scale);
-        output.resize(region.x.len() * scale, region.y.len() * scale);
-        let width = output.width();
-        for (from, to) in whole.planes().into_iter().zip(output.planes_mut()) {
-            for (y, to) in (top..).zip(to.chunks_exact_mut(width)) {
-                to.copy_from_slice(&from[y * whole.width() + left..][..width]);
-            }
-        }
+        whole.cut(&region.scaled(scale), output);
         Ok(())
     }
 
-    /// A handle that ends [`run`](Self::run) from another thread.
+    /// How much of the arithmetic of a whole picture of `width` × `height` pixels [`run_region`](Self::run_region) of
+    /// `region` takes: 1 for the whole picture, and less for a part as far as the engine can leave something out.
+    ///
+    /// What is computed around the region counts too, so the sum over the parts of a picture may exceed 1.
+    ///
+    /// # Panics
+    /// When `region` is empty or does not lie in the picture.
+    fn work(&self, region: &Region, width: usize, height: usize) -> f64 {
+        assert_inside(region, width, height);
+        1.0
+    }
+
+    /// A handle that ends [`run`](Self::run) and [`run_region`](Self::run_region) from another thread.
     fn canceller(&self) -> Canceller;
+}
+
+/// Panics unless `region` has pixels and lies in a picture of `width` × `height`.
+#[track_caller]
+pub(crate) fn assert_inside(region: &Region, width: usize, height: usize) {
+    assert!(
+        region.is_inside(width, height),
+        "{region:?} lies in a picture of {width}x{height}"
+    );
+}
+
+/// The share of a picture of `width` × `height` pixels that `region` is; exactly 1 for all of it.
+pub(crate) fn area_share(region: &Region, width: usize, height: usize) -> f64 {
+    (region.width() * region.height()) as f64 / (width * height) as f64
 }
 
 /// Ends the run of one [`Upscaler`]; for good, since a job that is stopped does not go on.

@@ -243,16 +243,24 @@ struct Layout {
 
 impl Layout {
     fn new(packed: &Packed, region: &Region, width: usize, height: usize) -> Self {
-        let reach = packed.reach();
-        let needed: Vec<_> = (0..=packed.layers.len())
-            .map(|stage| region.grown(reach - stage, width, height))
-            .collect();
+        let needed: Vec<_> = needed(packed, region, width, height).collect();
         let x = needed[0].x.start & !1;
         let n_tiles = (needed[0].x.end - x).div_ceil(2);
         // The last vector of tiles may begin at the last tile, and one tile behind it is read.
         let plane = (MARGIN + n_tiles + 16 + 1).next_multiple_of(16);
         Self { x, plane, needed }
     }
+}
+
+/// What is needed of the picture and of each layer's results for `region` of a picture of `width` × `height`.
+pub(super) fn needed(
+    packed: &Packed,
+    region: &Region,
+    width: usize,
+    height: usize,
+) -> impl Iterator<Item = Region> {
+    let reach = packed.reach();
+    (0..=packed.layers.len()).map(move |stage| region.grown(reach - stage, width, height))
 }
 
 /// Bytes of a pixel of the picture and of each layer's results.

@@ -10,6 +10,7 @@
 
 mod graph;
 mod proto;
+pub(crate) mod reach;
 mod resize;
 mod sizes;
 mod tensor;

@@ -19,6 +19,8 @@ pub(super) struct Layer {
     pub(super) kernel: Kernel,
     /// Words of input channels.
     pub(super) n_words_in: usize,
+    /// Multiply-adds of a pixel by the definition of the layer.
+    pub(super) multiply_adds: usize,
     /// Bytes of the results of one pixel, with the channels that fill up the last block.
     pub(super) pixel_bytes: usize,
     pub(super) weights: Words32,
@@ -72,6 +74,7 @@ impl Layer {
         Self {
             kernel,
             n_words_in,
+            multiply_adds: 9 * conv.n_in * conv.n_out,
             pixel_bytes: n_out * kernel.size_out,
             weights: pack_weights(conv, n_words_in, &kernel),
             bias: filled(&conv.bias),

@@ -297,6 +297,53 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn nothing_outside_the_reach_of_a_region_is_read(
+        (width, height, x, y) in (1_usize..60, 1_usize..50).prop_flat_map(|(width, height)| {
+            (Just(width), Just(height), ranges(width), ranges(height))
+        }),
+        features in 1_usize..20, n_layers in 2_usize..7, (shuffle, resize) in resizes(), seed in any::<u64>(),
+        garbage in prop::sample::select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -7.0]),
+    ) {
+        let network = network(features, n_layers, shuffle, resize, seed);
+        let picture = picture(width, height, seed ^ 1);
+        let region = Region { x, y };
+        for variant in variants() {
+            let mut worker = model(&network, variant).upscaler();
+            let read = region.grown(worker.model().reach.unwrap(), width, height);
+            let mut rest = PlanarRgb::new(width, height);
+            rest.data_mut().fill(garbage);
+            let mut part = PlanarRgb::default();
+            picture.cut(&read, &mut part);
+            rest.put(&read, &part);
+            worker.run_region(&rest, &region, &mut part).unwrap();
+            let whole = run(&network, variant, &picture);
+            prop_assert_eq!(bits(&part), bits(&cut(&whole, &region, network.scale())), "{:?} {:?}", variant, region);
+        }
+    }
+}
+
+#[test]
+fn work_is_the_share_of_multiply_adds_of_all_layers_with_what_they_need_around_the_region() {
+    let network = network(8, 3, 2, None, 3);
+    let worker = model(&network, (Isa::Portable, Arithmetic::Fp32)).upscaler();
+    let work = |x, y| worker.work(&Region { x, y }, 40, 30);
+    let exactly =
+        |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    let whole = 9.0 * (3.0 * 8.0 + 8.0 * 8.0 + 8.0 * 12.0) * 40.0 * 30.0;
+    // One pixel: the last layer computes it, the one before 3 x 3 pixels, the first 5 x 5.
+    let one = 9.0 * (3.0 * 8.0 * 25.0 + 8.0 * 8.0 * 9.0 + 8.0 * 12.0);
+    exactly(work(20..21, 15..16), one / whole);
+    // In a corner only what lies inside the picture.
+    let corner = 9.0 * (3.0 * 8.0 * 9.0 + 8.0 * 8.0 * 4.0 + 8.0 * 12.0);
+    exactly(work(39..40, 0..1), corner / whole);
+    assert_eq!(work(0..40, 0..30).to_bits(), 1_f64.to_bits());
+    assert!(work(0..20, 0..30) + work(20..40, 0..30) > 1.0);
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let network = network(24, 5, 2, None, 7);

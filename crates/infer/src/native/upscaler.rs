@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use framewright_media::PlanarRgb;
 
-use super::flow::Flow;
+use super::flow::{Flow, needed};
 use super::packed::Packed;
 use super::result::{Finish, Job};
 use crate::finite::{all_finite, not_finite};
+use crate::upscaler::assert_inside;
 use crate::{Canceller, Error, ModelInfo, Region, Upscaler};
 
 /// Runs on the thread that calls it, and on no other.
@@ -58,10 +59,7 @@ impl Upscaler for NativeUpscaler {
     ) -> Result<(), Error> {
         let (width, height) = (picture.width(), picture.height());
         let scale = self.info.scale as usize;
-        assert!(
-            region.is_inside(width, height),
-            "{region:?} lies in a picture of {width}x{height}"
-        );
+        assert_inside(region, width, height);
         output.resize(region.x.len() * scale, region.y.len() * scale);
         let flow = match &mut self.flow {
             Some(flow) if flow.is_for(region, width, height) => flow,
@@ -95,6 +93,12 @@ impl Upscaler for NativeUpscaler {
         })
     }
 
+    fn work(&self, region: &Region, width: usize, height: usize) -> f64 {
+        assert_inside(region, width, height);
+        let of = |region| multiply_adds(&self.packed, region, width, height);
+        of(region) as f64 / of(&Region::whole(width, height)) as f64
+    }
+
     fn canceller(&self) -> Canceller {
         let cancelled = Arc::clone(&self.cancelled);
         Canceller::new(move || cancelled.store(true, Ordering::Release))
@@ -104,4 +108,16 @@ impl Upscaler for NativeUpscaler {
 /// Bytes that a worker takes for a region of a picture of `width` × `height`.
 pub(super) fn size_bytes(packed: &Packed, region: &Region, width: usize, height: usize) -> usize {
     Flow::size_bytes(packed, region, width, height) + Finish::size_bytes(packed, region.x.len())
+}
+
+/// Multiply-adds of all layers, each on what is needed of it for `region` of a picture of `width` × `height`.
+fn multiply_adds(packed: &Packed, region: &Region, width: usize, height: usize) -> u64 {
+    // The first is the picture, which is not computed.
+    let computed = needed(packed, region, width, height).skip(1);
+    packed
+        .layers
+        .iter()
+        .zip(computed)
+        .map(|(layer, of)| (layer.multiply_adds * of.width() * of.height()) as u64)
+        .sum()
 }

@@ -9,6 +9,7 @@ use super::probe::{Sizes, probe};
 use super::session::{Element, Network};
 use super::worker::OnnxUpscaler;
 use crate::model::stem;
+use crate::native::onnx::reach::{Reach, lcm, reach};
 use crate::{Error, ModelInfo};
 
 /// A file that is known to upscale pictures.
@@ -16,11 +17,13 @@ pub(crate) struct OnnxModel {
     environment: Environment,
     path: PathBuf,
     info: ModelInfo,
+    /// Crops of a picture begin at multiples of this.
+    step: usize,
 }
 
 impl OnnxModel {
-    /// Loads the file, whose digest is `sha256`, checks what it takes and gives, and probes it.
-    pub(crate) fn open(path: &Path, sha256: String) -> Result<Self, Error> {
+    /// Loads the file, whose content is `file` and its digest `sha256`, checks what it takes and gives, and probes it.
+    pub(crate) fn open(path: &Path, file: &[u8], sha256: String) -> Result<Self, Error> {
         let unfit = |problem| Error::Model {
             problem,
             path: path.to_owned(),
@@ -28,11 +31,24 @@ impl OnnxModel {
         let environment = environment()?;
         let mut network = Network::load(&environment, path).map_err(unfit)?;
         let sizes = probe(&mut network).map_err(unfit)?;
-        let info = describe(path, sha256, sizes, network.input);
+        let mut info = describe(path, sha256, sizes, network.input);
+        // Crops are at least as fine as chroma samples.
+        let mut step = 2.max(sizes.alignment as usize);
+        match reach(file, sizes.scale) {
+            Ok(Reach { pixels, period }) => {
+                info.reach = Some(pixels);
+                step = lcm(step, period);
+            }
+            Err(why) => {
+                let note = format!("parts of a picture cannot be computed alone: {why}");
+                info.notes.push(note);
+            }
+        }
         Ok(Self {
             environment,
             path: path.to_owned(),
             info,
+            step,
         })
     }
 
@@ -53,7 +69,7 @@ impl OnnxModel {
                 problem,
                 path: self.path.clone(),
             })?;
-        OnnxUpscaler::start(self.info.clone(), network, worker)
+        OnnxUpscaler::start(self.info.clone(), self.step, network, worker)
     }
 }
 
@@ -84,7 +100,7 @@ fn describe(path: &Path, sha256: String, sizes: Sizes, input: Element) -> ModelI
         passes: 1,
         alignment,
         min_size,
-        // Not walked from the graph yet: a run is always whole.
+        // Found by the graph, not by running it.
         reach: None,
         engine: "ort",
         device: "cpu",

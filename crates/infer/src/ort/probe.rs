@@ -8,6 +8,7 @@ use framewright_media::PlanarRgb;
 
 use super::one_line;
 use super::session::{Input, Network};
+use crate::Region;
 
 /// What a network takes and gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,13 +91,14 @@ impl Probe<'_> {
 
     /// Runs one picture and returns result size over input size.
     fn scale(&mut self, width: usize, height: usize) -> Result<usize, String> {
-        self.input.fill(&pattern(width, height), width, height);
+        let whole = Region::whole(width, height);
+        self.input.fill(&pattern(width, height), &whole, &whole);
         let options = RunOptions::new().map_err(|error| one_line(error.message()))?;
         self.network
             .run(&self.input, &options, |output| {
                 let scale = scale_of(output.shape, width, height)?;
                 let mut picture = PlanarRgb::new(scale * width, scale * height);
-                match output.crop_into(&mut picture) {
+                match output.crop_into([0, 0], &mut picture) {
                     Ok(()) => Ok(scale),
                     Err(bad) => Err(not_finite(&bad, picture.data().len())),
                 }

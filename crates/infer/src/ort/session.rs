@@ -13,6 +13,7 @@ use ort::{ErrorCode, inputs};
 use framewright_media::PlanarRgb;
 
 use super::one_line;
+use crate::Region;
 use crate::finite::NotFinite;
 use crate::pad::{crop_into, pad_into};
 
@@ -49,15 +50,15 @@ impl Input {
         }
     }
 
-    /// Takes `picture`, continued to `width` × `height`.
-    pub(super) fn fill(&mut self, picture: &PlanarRgb, width: usize, height: usize) {
-        (self.width, self.height) = (width, height);
+    /// Takes the part `read` of `picture`, continued to `place`.
+    pub(super) fn fill(&mut self, picture: &PlanarRgb, read: &Region, place: &Region) {
+        (self.width, self.height) = (place.width(), place.height());
         match &mut self.values {
             InputValues::F32(to) => {
-                pad_into(picture, width, height, to, <[f32]>::copy_from_slice);
+                pad_into(picture, read, place, to, <[f32]>::copy_from_slice);
             }
             InputValues::F16(to) => {
-                pad_into(picture, width, height, to, <[f16]>::convert_from_f32_slice);
+                pad_into(picture, read, place, to, <[f16]>::convert_from_f32_slice);
             }
         }
     }
@@ -87,14 +88,20 @@ impl Output<'_> {
         ))
     }
 
-    /// Writes the top left part, as large as `picture` is. The shape must have been checked.
-    pub(super) fn crop_into(&self, picture: &mut PlanarRgb) -> Result<(), NotFinite> {
+    /// Writes the part from the column and row `from` on, as large as `picture` is. The shape must have been checked.
+    pub(super) fn crop_into(
+        &self,
+        from: [usize; 2],
+        picture: &mut PlanarRgb,
+    ) -> Result<(), NotFinite> {
         let width = self.shape[3] as usize;
         match self.values {
-            OutputValues::F32(from) => crop_into(from, width, picture, <[f32]>::copy_from_slice),
-            OutputValues::F16(from) => {
-                crop_into(from, width, picture, |to, row| row.convert_to_f32_slice(to))
+            OutputValues::F32(values) => {
+                crop_into(values, width, from, picture, <[f32]>::copy_from_slice)
             }
+            OutputValues::F16(values) => crop_into(values, width, from, picture, |to, row| {
+                row.convert_to_f32_slice(to);
+            }),
         }
     }
 }

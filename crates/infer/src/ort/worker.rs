@@ -21,12 +21,15 @@ use framewright_media::PlanarRgb;
 use super::one_line;
 use super::session::{Input, Network, Output};
 use crate::finite::NotFinite;
-use crate::pad::padded;
-use crate::{Canceller, Error, ModelInfo, Upscaler};
+use crate::pad::{crop, padded};
+use crate::upscaler::{area_share, assert_inside};
+use crate::{Canceller, Error, ModelInfo, Region, Upscaler};
 
 /// A session and its thread.
 pub(crate) struct OnnxUpscaler {
     info: ModelInfo,
+    /// Crops begin at multiples of this.
+    step: usize,
     shared: Arc<Shared>,
     /// Kept between runs for its memory. None while it travels with a job, and for good after a job was left behind.
     input: Option<Input>,
@@ -54,13 +57,20 @@ struct State {
 
 struct Job {
     input: Input,
+    /// Column and row of the answer where the result begins.
+    from: [usize; 2],
     /// Has the size of the result.
     output: PlanarRgb,
 }
 
 impl OnnxUpscaler {
-    /// Starts the thread of worker number `worker`.
-    pub(super) fn start(info: ModelInfo, network: Network, worker: usize) -> Result<Self, Error> {
+    /// Starts the thread of worker number `worker`; `step` is what crops have to be in step with.
+    pub(super) fn start(
+        info: ModelInfo,
+        step: usize,
+        network: Network,
+        worker: usize,
+    ) -> Result<Self, Error> {
         let failed = |problem| Error::Run {
             problem,
             model: info.name.clone(),
@@ -79,6 +89,7 @@ impl OnnxUpscaler {
         .map_err(|error| failed(format!("cannot start a thread: {error}")))?;
         Ok(Self {
             info,
+            step,
             shared,
             input,
             thread: Some(thread),
@@ -100,30 +111,23 @@ impl Upscaler for OnnxUpscaler {
                 model: self.info.name.clone(),
             });
         }
-        let mut input = self.input.take().ok_or(Error::Cancelled)?;
-        let ModelInfo {
-            scale,
-            alignment,
-            min_size,
-            ..
-        } = self.info;
-        input.fill(
-            picture,
-            padded(width, alignment, min_size),
-            padded(height, alignment, min_size),
-        );
-        output.resize(scale as usize * width, scale as usize * height);
+        self.run_part(picture, &Region::whole(width, height), output)
+    }
 
-        let (job, result) = self.shared.exchange(
-            Job {
-                input,
-                output: mem::take(output),
-            },
-            &self.info.name,
-        )?;
-        self.input = Some(job.input);
-        *output = job.output;
-        result
+    fn run_region(
+        &mut self,
+        picture: &PlanarRgb,
+        region: &Region,
+        output: &mut PlanarRgb,
+    ) -> Result<(), Error> {
+        assert_inside(region, picture.width(), picture.height());
+        self.run_part(picture, region, output)
+    }
+
+    fn work(&self, region: &Region, width: usize, height: usize) -> f64 {
+        assert_inside(region, width, height);
+        let [width, height] = [width, height].map(|side| self.padded(side));
+        area_share(&self.crop(region, width, height), width, height)
     }
 
     fn canceller(&self) -> Canceller {
@@ -133,6 +137,60 @@ impl Upscaler for OnnxUpscaler {
             // Fails only for a null pointer; without it the thread would merely compute to the end.
             let _ = shared.options.terminate();
         })
+    }
+}
+
+impl OnnxUpscaler {
+    /// The side of a picture as the network takes it.
+    fn padded(&self, side: usize) -> usize {
+        padded(side, self.info.alignment, self.info.min_size)
+    }
+
+    /// What has to be run for `region` of a picture that is padded to `width` × `height`.
+    fn crop(&self, region: &Region, width: usize, height: usize) -> Region {
+        let Some(reach) = self.info.reach else {
+            return Region::whole(width, height);
+        };
+        let needed = region.grown(reach, width, height);
+        let min_size = self.info.min_size as usize;
+        Region {
+            x: crop(&needed.x, width, self.step, min_size),
+            y: crop(&needed.y, height, self.step, min_size),
+        }
+    }
+
+    /// Runs `region`, which may be all of `picture`.
+    fn run_part(
+        &mut self,
+        picture: &PlanarRgb,
+        region: &Region,
+        output: &mut PlanarRgb,
+    ) -> Result<(), Error> {
+        let mut input = self.input.take().ok_or(Error::Cancelled)?;
+        let (width, height) = (picture.width(), picture.height());
+        let place = self.crop(region, self.padded(width), self.padded(height));
+        let read = match self.info.reach {
+            Some(reach) => region.grown(reach, width, height),
+            None => Region::whole(width, height),
+        };
+        input.fill(picture, &read, &place);
+        let scale = self.info.scale as usize;
+        output.resize(scale * region.width(), scale * region.height());
+
+        let (job, result) = self.shared.exchange(
+            Job {
+                input,
+                from: [
+                    scale * (region.x.start - place.x.start),
+                    scale * (region.y.start - place.y.start),
+                ],
+                output: mem::take(output),
+            },
+            &self.info.name,
+        )?;
+        self.input = Some(job.input);
+        *output = job.output;
+        result
     }
 }
 
@@ -233,11 +291,15 @@ impl Job {
             problem,
             model: info.name.clone(),
         };
-        let Self { input, output } = self;
+        let Self {
+            input,
+            from,
+            output,
+        } = self;
         let read = |answer: &Output| {
             answer
                 .check(input, info.scale as usize)
-                .map(|()| answer.crop_into(output))
+                .map(|()| answer.crop_into(*from, output))
         };
         match network.run(input, options, read) {
             Ok(Ok(Ok(()))) => Ok(()),
@@ -276,6 +338,7 @@ mod tests {
         drop(Ended(&shared));
         let job = Job {
             input: Input::new(Element::F32),
+            from: [0, 0],
             output: PlanarRgb::default(),
         };
         let result = shared.exchange(job, "some model").map(|_| ());

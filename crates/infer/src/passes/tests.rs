@@ -94,6 +94,65 @@ fn a_region_has_the_bits_of_the_whole() {
     }
 }
 
+fn ranges(end: usize) -> impl Strategy<Value = Range<usize>> {
+    (0..end, 1..=end).prop_map(move |(start, len)| start..end.min(start + len))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_part_has_the_bits_of_the_whole_whatever_stands_beyond_its_reach(
+        (width, height, x, y) in (1_usize..40, 1_usize..30).prop_flat_map(|(width, height)| {
+            (Just(width), Just(height), ranges(width), ranges(height))
+        }),
+        n in 2_u32..=3, is_network in any::<bool>(),
+        garbage in prop::sample::select(vec![f32::NAN, f32::INFINITY, 1e30, -7.0]),
+    ) {
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/compact/x2.safetensors");
+        let one = open(if is_network { fixture } else { "nearest-x2" });
+        let info = super::info(one.info(), n);
+        let (reach, scale) = (info.reach.unwrap(), info.scale as usize);
+        let mut passes = Passes::new(worker(&one), info);
+        let (picture, region) = (noise(width, height, -0.2, 1.4), Region { x, y });
+        let (mut expected, mut part) = (PlanarRgb::default(), PlanarRgb::default());
+        run(&mut passes, &picture).cut(&region.scaled(scale), &mut expected);
+
+        let mut rest = PlanarRgb::new(width, height);
+        rest.data_mut().fill(garbage);
+        let read = region.grown(reach, width, height);
+        picture.cut(&read, &mut part);
+        rest.put(&read, &part);
+        // What is left of another picture must not show either.
+        for between in &mut passes.between {
+            between.data_mut().fill(garbage);
+        }
+        passes.run_region(&rest, &region, &mut part).unwrap();
+        let bits = |picture: &PlanarRgb| picture.data().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!((part.width(), part.height()), (expected.width(), expected.height()));
+        prop_assert_eq!(bits(&part), bits(&expected), "{:?}", region);
+        let whole = passes.work(&Region::whole(width, height), width, height);
+        prop_assert_eq!(whole.to_bits(), 1_f64.to_bits());
+    }
+}
+
+#[test]
+fn work_is_weighted_by_the_pixels_of_each_pass() {
+    let one = worker(&open(DEFAULT_MODEL));
+    let reach = one.model().reach.unwrap();
+    let passes = worker(&open(DEFAULT_MODEL).with_scale(4).unwrap());
+    let (width, height) = (64, 48);
+    let region = Region {
+        x: 20..30,
+        y: 8..12,
+    };
+    let first = region.grown(reach.div_ceil(2), width, height);
+    let expected =
+        one.work(&first, width, height) + 4.0 * one.work(&region.scaled(2), 2 * width, 2 * height);
+    let found = passes.work(&region, width, height);
+    assert!((found - expected / 5.0).abs() < 1e-12, "{found}");
+}
+
 #[test]
 fn no_result_depends_on_a_pixel_farther_away_than_the_reach() {
     let fixture = concat!(
@@ -197,8 +256,11 @@ fn cancel_holds_for_every_later_run() {
     let (input, mut output) = (PlanarRgb::new(8, 8), PlanarRgb::default());
     passes.run(&input, &mut output).unwrap();
     passes.canceller().cancel();
+    let region = Region { x: 2..3, y: 0..1 };
     for _ in 0..2 {
         let result = passes.run(&input, &mut output);
+        assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
+        let result = passes.run_region(&input, &region, &mut output);
         assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
     }
 }
@@ -217,6 +279,33 @@ fn what_is_no_number_is_placed_in_the_final_result() {
         matches!(result, Err(Error::NotFinite { x: 12, y: 20, .. })),
         "{result:?}"
     );
+}
+
+#[test]
+fn what_is_no_number_in_a_part_is_placed_in_the_result_of_the_part() {
+    let info = ModelInfo {
+        reach: None,
+        ..crate::nearest::info()
+    };
+    let inner = || Scripted {
+        info: info.clone(),
+        runs: Arc::default(),
+        first: First::NotFinite,
+    };
+    let mut passes = Passes::new(Box::new(inner()), super::info(&info, 3));
+    // At 12, 20 of the whole result, as above.
+    for (x, y, expected) in [
+        (1..2, 2..4, (4, 4)),
+        (0..1, 0..1, (7, 7)),
+        (3..4, 3..4, (0, 0)),
+    ] {
+        let region = Region { x, y };
+        let result = passes.run_region(&PlanarRgb::new(4, 4), &region, &mut PlanarRgb::default());
+        let Err(Error::NotFinite { x, y, .. }) = result else {
+            panic!("{result:?}")
+        };
+        assert_eq!((x, y), expected, "{region:?}");
+    }
 }
 
 #[test]
