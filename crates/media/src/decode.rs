@@ -63,6 +63,10 @@ pub struct Decoder {
     /// End of the furthest packet of any stream, in seconds.
     read_until_secs: f64,
     video_packets: u64,
+    /// Whether reading began where the file begins, so that what it announces can be checked.
+    from_start: bool,
+    /// Frames that are still to be delivered; all of them where nothing is said.
+    frames_left: Option<u64>,
     at_end: bool,
     health: Health,
 }
@@ -95,6 +99,8 @@ impl Decoder {
             last_duration: 0,
             read_until_secs: 0.0,
             video_packets: 0,
+            from_start: true,
+            frames_left: None,
             at_end: false,
             health: Health::default(),
         };
@@ -134,6 +140,79 @@ impl Decoder {
         self.packets.retain(|packet| packet.stream() != stream);
     }
 
+    /// Begins at the first frame that is shown `secs` after the first of the video, instead of at that one: reads from
+    /// the key frame at or before it, and drops what comes between. Only before anything was read by
+    /// [`next_unit`](Self::next_unit); what the container announces is not checked any more.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] when the video ends before, or when the file cannot be searched.
+    ///
+    /// # Panics
+    /// When the first frame was delivered already.
+    pub fn seek(&mut self, secs: f64) -> Result<(), Error> {
+        let first = self.first.as_ref().expect("nothing has been read yet");
+        let zero = first
+            .pts()
+            .expect("a decoded frame was given its timestamp");
+        let ticks = secs / self.clip.video.time_base.as_f64();
+        let target = zero.saturating_add(ticks.round() as i64);
+        if target <= zero {
+            return Ok(());
+        }
+        let bad = |reason: String| Error::BadInput {
+            reason,
+            path: self.clip.path.clone(),
+        };
+        let unseekable =
+            || bad("this file cannot be searched, it can only be read from its start".into());
+        let beyond = || bad(format!("the video ends before second {secs}"));
+        // Most demuxers go to the last key frame when asked for more than there is.
+        if !self.demuxer.seek(self.clip.video.index, target) {
+            let is_long = self.clip.duration_secs.is_none_or(|end| secs < end);
+            return Err(if is_long { unseekable() } else { beyond() });
+        }
+        let (unseekable, beyond) = (unseekable(), beyond());
+        // SAFETY: the context is open.
+        unsafe { ffi::avcodec_flush_buffers(self.context) }
+        self.restart();
+        loop {
+            match self.receive()? {
+                // A demuxer that moved, but not to a place it knows the time of.
+                Received::Frame(frame)
+                    if frame.raw().best_effort_timestamp == ffi::AV_NOPTS_VALUE =>
+                {
+                    return Err(unseekable);
+                }
+                Received::Frame(frame) if frame.pts().is_some_and(|pts| pts >= target) => {
+                    self.first = Some(frame);
+                    return Ok(());
+                }
+                Received::Frame(_) => self.packets.clear(),
+                Received::NeedsPacket => self.feed()?,
+                Received::End => return Err(beyond),
+            }
+            self.pending_bytes = 0;
+        }
+    }
+
+    /// Forgets what was read before a jump.
+    fn restart(&mut self) {
+        self.packets.clear();
+        self.pending_bytes = 0;
+        self.first = None;
+        self.durations.clear();
+        self.last_pts = None;
+        self.last_duration = 0;
+        self.at_end = false;
+        self.from_start = false;
+        self.health = Health::default();
+    }
+
+    /// Ends after `frames` more frames, as if the video did.
+    pub fn end_after(&mut self, frames: u64) {
+        self.frames_left = Some(frames);
+    }
+
     /// The first frame, until [`next_unit`](Self::next_unit) has delivered it.
     pub(crate) fn first(&self) -> Option<&Frame> {
         self.first.as_ref()
@@ -149,13 +228,19 @@ impl Decoder {
     /// [`Error::Read`] when the operating system fails; damage in the data is not an error but counted in
     /// [`health`](Self::health).
     pub fn next_unit(&mut self) -> Result<Option<Unit>, Error> {
+        if self.frames_left == Some(0) {
+            return Ok(None);
+        }
         loop {
             let received = match self.first.take() {
                 Some(frame) => Received::Frame(frame),
                 None => self.receive()?,
             };
             match received {
-                Received::Frame(frame) => return Ok(Some(self.unit(Some(frame)))),
+                Received::Frame(frame) => {
+                    self.frames_left = self.frames_left.map(|left| left - 1);
+                    return Ok(Some(self.unit(Some(frame))));
+                }
                 Received::NeedsPacket => self.feed()?,
                 Received::End if self.packets.is_empty() => {
                     self.check_end();
@@ -292,7 +377,7 @@ impl Decoder {
 
     /// Compares what was read with what the container announced. FFmpeg itself reports a cut file as a normal end.
     fn check_end(&mut self) {
-        if !self.at_end || self.health.truncated.is_some() {
+        if !self.at_end || !self.from_start || self.health.truncated.is_some() {
             return;
         }
         let raw = self.demuxer.raw();

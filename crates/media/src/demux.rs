@@ -178,6 +178,22 @@ impl Demuxer {
         unsafe { (*self.streams()[index]).discard = ffi::AVDiscard::ALL }
     }
 
+    /// Goes to the key frame of a stream at or before `timestamp`, in that stream's time base. False where the format or
+    /// the file behind it offers no way there.
+    pub(crate) fn seek(&mut self, stream: usize, timestamp: i64) -> bool {
+        // SAFETY: an open input has a format, a static object.
+        let flags = unsafe { (*self.raw().iformat).flags };
+        // Without timestamps nothing tells where a search has ended.
+        if flags & ffi::AVFMT_NOTIMESTAMPS != 0 {
+            return false;
+        }
+        let backward = ffi::AVSEEK_FLAG_BACKWARD;
+        // SAFETY: the context is open, the stream one of its own.
+        let moved =
+            unsafe { ffi::av_seek_frame(self.context, stream as c_int, timestamp, backward) };
+        check(moved).is_ok()
+    }
+
     /// The next packet of any stream; `None` at the end of the file.
     pub(crate) fn read(&mut self) -> Result<Option<Packet>, Error> {
         let packet = Packet::new();
