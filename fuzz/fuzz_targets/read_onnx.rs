@@ -1,4 +1,4 @@
-//! Any bytes are read as a network or refused, without a panic and without more memory than they can account for.
+//! Any bytes are read as a network or refused, and the reach of their graph is found or not, without a panic and without more memory than they can account for.
 
 #![no_main]
 #![expect(
@@ -13,6 +13,7 @@ mod native {
 }
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = native::onnx::reach::reach(bytes, 2);
     if let Ok(network) = native::onnx::read(bytes) {
         let mut n_in = 3;
         for conv in &network.convs {

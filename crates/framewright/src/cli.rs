@@ -1,6 +1,6 @@
 //! The command line: what can be asked, and its help.
 //!
-//! Invariant: clap's types stay in this file. The rest of the program sees [`Options`],
+//! Invariant: clap's types stay in this module. The rest of the program sees [`Options`],
 //! plain values that were checked as far as that goes without opening a file.
 
 use std::{
@@ -16,6 +16,9 @@ use clap::{
 use serde::Serialize;
 
 use crate::exit::Exit;
+pub use bench::BenchOptions;
+
+mod bench;
 
 /// Tolerance of `--reuse` in 8-bit levels: mean difference of the worst 8×8 cell.
 pub const DEFAULT_TOLERANCE: f32 = 0.5;
@@ -25,6 +28,8 @@ pub const DEFAULT_TOLERANCE: f32 = 0.5;
 pub enum Action {
     /// `framewright upscale`.
     Upscale(Box<Options>),
+    /// `framewright bench`.
+    Bench(Box<BenchOptions>),
     /// `framewright setup`.
     Setup,
     /// `framewright models list`.
@@ -77,6 +82,10 @@ pub struct Options {
     pub plan_out: Option<PathBuf>,
     /// Where to write the report.
     pub report: Option<PathBuf>,
+    /// Where to write the film that shows what was computed.
+    pub reuse_map: Option<PathBuf>,
+    /// Where to write the pictures that the network is taken to have seen.
+    pub dump_composite: Option<PathBuf>,
     /// How progress is shown.
     pub progress: ProgressMode,
     /// Whether standard output gets JSON.
@@ -127,8 +136,10 @@ pub enum Precision {
 pub enum Reuse {
     /// Every frame is computed
     Off,
-    /// A frame that repeats the one before takes its result
+    /// A frame that shows the same as an earlier one takes its result
     Frame,
+    /// Only what depends on a changed part of a frame is computed
+    Region,
 }
 
 /// The video encoder.
@@ -193,6 +204,9 @@ enum Command {
     /// Make a video larger: every frame, timestamp and stream in place
     #[command(after_help = exit_codes(), after_long_help = upscale_help())]
     Upscale(Box<UpscaleArgs>),
+    /// Measure on a part of a video what speed and quality to expect here
+    #[command(long_about = bench::ABOUT, after_help = exit_codes())]
+    Bench(Box<bench::BenchArgs>),
     /// The models that come with the program
     #[command(subcommand, disable_help_subcommand = true)]
     Models(ModelsCommand),
@@ -228,6 +242,68 @@ struct UpscaleArgs {
     #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
 
+    #[command(flatten)]
+    network: NetworkArgs,
+
+    /// Which results are used again
+    #[arg(long, value_enum, default_value_t = Reuse::Region, help_heading = NETWORK)]
+    reuse: Reuse,
+
+    #[command(flatten)]
+    likeness: LikenessArgs,
+
+    #[command(flatten)]
+    encoding: EncodingArgs,
+
+    /// Pixel format of the output, such as yuv420p10le [default: from the source]
+    #[arg(long, value_name = "FMT", help_heading = ENCODING)]
+    pix_fmt: Option<String>,
+
+    /// Replace an existing output
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Read and compare the video, print the plan, and end
+    #[arg(long, help_heading = DOCUMENTS)]
+    plan_only: bool,
+
+    /// Write the plan as JSON
+    #[arg(long, value_name = "FILE", help_heading = DOCUMENTS)]
+    plan_out: Option<PathBuf>,
+
+    /// Write what was done as JSON, at the end
+    #[arg(long, value_name = "FILE", help_heading = DOCUMENTS)]
+    report: Option<PathBuf>,
+
+    /// Also write a film (.mp4, .mkv, .mov) that shows what was computed: the source, those parts tinted
+    #[arg(long, value_name = "FILE", help_heading = DOCUMENTS)]
+    reuse_map: Option<PathBuf>,
+
+    /// Also write the pictures that the network is taken to have seen, losslessly (.mkv); for tests
+    #[arg(long, value_name = "FILE", hide = true)]
+    dump_composite: Option<PathBuf>,
+
+    /// Print JSON on standard output: the report, or the plan with --plan-only
+    #[arg(long, help_heading = DOCUMENTS)]
+    json: bool,
+
+    /// How progress is shown, on standard error
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressMode::Auto)]
+    #[arg(help_heading = MESSAGES)]
+    progress: ProgressMode,
+
+    /// Only errors: no bar, no warnings (the report keeps them)
+    #[arg(short, long, help_heading = MESSAGES)]
+    quiet: bool,
+
+    /// Also what was decided, and why
+    #[arg(short, long, conflicts_with = "quiet", help_heading = MESSAGES)]
+    verbose: bool,
+}
+
+/// Which network, and where it runs.
+#[derive(Debug, Args)]
+struct NetworkArgs {
     /// Name of a built-in model, or path of an .onnx or .safetensors file [default: lite-x2]
     ///
     /// `framewright models list` shows the built-in ones. The network of a file takes and gives
@@ -261,19 +337,23 @@ struct UpscaleArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     #[arg(help_heading = NETWORK)]
     workers: Option<u16>,
+}
 
-    /// Which results are used again
-    #[arg(long, value_enum, default_value_t = Reuse::Frame, help_heading = NETWORK)]
-    reuse: Reuse,
-
-    /// How different a repeated frame may be, in 8-bit levels
+/// What counts as the same.
+#[derive(Debug, Args)]
+struct LikenessArgs {
+    /// How much a cell of 8×8 pixels may differ and count as unchanged, in 8-bit levels
     ///
-    /// The mean difference of the 8×8 cell that differs most; 0 takes only frames that are
-    /// the same to the last bit for repeats.
+    /// The mean difference of the cell. What is shown is the network's answer to a picture that
+    /// differs from the frame by no more than this in any cell; 0 computes whatever differs at all.
     #[arg(long, value_name = "LEVELS", default_value_t = DEFAULT_TOLERANCE)]
     #[arg(value_parser = tolerance, help_heading = NETWORK)]
     tolerance: f32,
+}
 
+/// How the result is encoded.
+#[derive(Debug, Args)]
+struct EncodingArgs {
     /// The video encoder
     #[arg(long, value_enum, default_value_t = Encoder::Libx264, help_heading = ENCODING)]
     encoder: Encoder,
@@ -286,43 +366,6 @@ struct UpscaleArgs {
     /// The encoder's preset, such as slow, or 6 for AV1 [default: medium, AV1 8]
     #[arg(long, value_name = "P", help_heading = ENCODING)]
     preset: Option<String>,
-
-    /// Pixel format of the output, such as yuv420p10le [default: from the source]
-    #[arg(long, value_name = "FMT", help_heading = ENCODING)]
-    pix_fmt: Option<String>,
-
-    /// Replace an existing output
-    #[arg(long)]
-    overwrite: bool,
-
-    /// Read and compare the video, print the plan, and end
-    #[arg(long, help_heading = DOCUMENTS)]
-    plan_only: bool,
-
-    /// Write the plan as JSON
-    #[arg(long, value_name = "FILE", help_heading = DOCUMENTS)]
-    plan_out: Option<PathBuf>,
-
-    /// Write what was done as JSON, at the end
-    #[arg(long, value_name = "FILE", help_heading = DOCUMENTS)]
-    report: Option<PathBuf>,
-
-    /// Print JSON on standard output: the report, or the plan with --plan-only
-    #[arg(long, help_heading = DOCUMENTS)]
-    json: bool,
-
-    /// How progress is shown, on standard error
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressMode::Auto)]
-    #[arg(help_heading = MESSAGES)]
-    progress: ProgressMode,
-
-    /// Only errors: no bar, no warnings (the report keeps them)
-    #[arg(short, long, help_heading = MESSAGES)]
-    quiet: bool,
-
-    /// Also what was decided, and why
-    #[arg(short, long, conflicts_with = "quiet", help_heading = MESSAGES)]
-    verbose: bool,
 }
 
 const SETUP: &str = "\
@@ -353,17 +396,24 @@ pub fn parse<A: Into<OsString> + Clone>(
             let options = args.into_options();
             match check(&options) {
                 Ok(()) => Ok(Action::Upscale(Box::new(options))),
-                Err((kind, message)) => Err(usage_error(kind, &message)),
+                Err((kind, message)) => Err(usage_error("upscale", kind, &message)),
+            }
+        }
+        Command::Bench(args) => {
+            let options = args.into_options();
+            match check_encoding(&options.upscale) {
+                Ok(()) => Ok(Action::Bench(Box::new(options))),
+                Err((kind, message)) => Err(usage_error("bench", kind, &message)),
             }
         }
     }
 }
 
-fn usage_error(kind: ErrorKind, message: &str) -> clap::Error {
-    let mut command = Cli::command();
-    command.build();
-    let upscale = command.find_subcommand_mut("upscale");
-    upscale.expect("it is declared above").error(kind, message)
+fn usage_error(command: &str, kind: ErrorKind, message: &str) -> clap::Error {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = cli.find_subcommand_mut(command);
+    command.expect("it is declared above").error(kind, message)
 }
 
 impl UpscaleArgs {
@@ -371,28 +421,51 @@ impl UpscaleArgs {
         Options {
             input: self.input,
             output: self.output,
-            // An empty variable is how scripts unset one.
-            model: self.model.filter(|model| !model.is_empty()),
-            scale: self.scale,
-            device: self.device,
-            engine: self.engine,
-            precision: self.precision,
-            workers: self.workers.map(usize::from),
             reuse: self.reuse,
-            tolerance: self.tolerance,
-            encoder: self.encoder,
-            crf: self.crf,
-            preset: self.preset,
             pix_fmt: self.pix_fmt,
             overwrite: self.overwrite,
             plan_only: self.plan_only,
             plan_out: self.plan_out,
             report: self.report,
+            reuse_map: self.reuse_map,
+            dump_composite: self.dump_composite,
             progress: self.progress,
             json: self.json,
             quiet: self.quiet,
             verbose: self.verbose,
+            ..shared(self.network, &self.likeness, self.encoding)
         }
+    }
+}
+
+/// What is asked for by the arguments that commands share; everything else as if it was not given.
+fn shared(network: NetworkArgs, likeness: &LikenessArgs, encoding: EncodingArgs) -> Options {
+    Options {
+        input: PathBuf::new(),
+        output: None,
+        // An empty variable is how scripts unset one.
+        model: network.model.filter(|model| !model.is_empty()),
+        scale: network.scale,
+        device: network.device,
+        engine: network.engine,
+        precision: network.precision,
+        workers: network.workers.map(usize::from),
+        reuse: Reuse::Region,
+        tolerance: likeness.tolerance,
+        encoder: encoding.encoder,
+        crf: encoding.crf,
+        preset: encoding.preset,
+        pix_fmt: None,
+        overwrite: false,
+        plan_only: false,
+        plan_out: None,
+        report: None,
+        reuse_map: None,
+        dump_composite: None,
+        progress: ProgressMode::Auto,
+        json: false,
+        quiet: false,
+        verbose: false,
     }
 }
 
@@ -405,25 +478,42 @@ fn check(options: &Options) -> Result<(), (ErrorKind, String)> {
         let message = "an output is needed: give -o FILE, or --encoder null to only measure";
         return Err((ErrorKind::MissingRequiredArgument, message.to_owned()));
     }
-    let lossy_only = [
-        ("--crf", options.crf.is_some()),
-        ("--preset", options.preset.is_some()),
-    ];
-    for (option, given) in lossy_only {
-        if given && !encoder.is_lossy() {
-            return conflict(format!("{option} has no effect on {}", encoder.name()));
-        }
-    }
+    check_encoding(options)?;
     if options.pix_fmt.is_some() && encoder == Encoder::Null {
         return conflict("--pix-fmt has no effect on null".to_owned());
     }
     if options.plan_only && options.report.is_some() {
         return conflict("--plan-only gives no report: leave out --report".to_owned());
     }
+    let films = [
+        ("--reuse-map", options.reuse_map.as_ref()),
+        ("--dump-composite", options.dump_composite.as_ref()),
+    ];
+    if let Some((option, _)) = films
+        .iter()
+        .find(|(_, path)| options.plan_only && path.is_some())
+    {
+        return conflict(format!("--plan-only computes nothing: leave out {option}"));
+    }
     match same_file(options) {
         Some((one, other)) => conflict(format!("{one} and {other} are the same file")),
         None => Ok(()),
     }
+}
+
+/// Quality and preset only for an encoder that knows them.
+fn check_encoding(options: &Options) -> Result<(), (ErrorKind, String)> {
+    let lossy_only = [
+        ("--crf", options.crf.is_some()),
+        ("--preset", options.preset.is_some()),
+    ];
+    for (option, given) in lossy_only {
+        if given && !options.encoder.is_lossy() {
+            let message = format!("{option} has no effect on {}", options.encoder.name());
+            return Err((ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Ok(())
 }
 
 /// Two of the files that are one: writing one of them would destroy the other.
@@ -433,6 +523,8 @@ fn same_file(options: &Options) -> Option<(&'static str, &'static str)> {
         ("--output", options.output.as_ref()),
         ("--plan-out", options.plan_out.as_ref()),
         ("--report", options.report.as_ref()),
+        ("--reuse-map", options.reuse_map.as_ref()),
+        ("--dump-composite", options.dump_composite.as_ref()),
     ];
     let files = files.map(|(name, path)| (name, path.map(|path| identity(path))));
     for (index, (name, file)) in files.iter().enumerate() {

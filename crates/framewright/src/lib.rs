@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`upscale`]: the whole data flow of the job is on one screen there.
 
+pub mod bench;
 pub mod cli;
 pub mod durable;
 pub mod exit;

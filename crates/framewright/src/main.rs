@@ -6,7 +6,7 @@ use framewright::cli::{self, Action, ProgressMode};
 use framewright::exit::Exit;
 use framewright::report;
 use framewright::screen::Screen;
-use framewright::{models, setup, upscale};
+use framewright::{bench, models, setup, upscale};
 
 /// SVT-AV1 prints its configuration to standard error by itself, unless this variable says: errors only.
 #[expect(unsafe_code, reason = "environment variables are process-wide")]
@@ -35,6 +35,12 @@ fn main() -> ExitCode {
         Action::ListModels { json } => {
             let screen = Screen::new(ProgressMode::None, false);
             (screen, models::list(*json).map(|()| Exit::Ok))
+        }
+        Action::Bench(options) => {
+            silence_svt_av1();
+            let screen = Screen::new(options.upscale.progress, options.upscale.quiet);
+            let result = bench::bench(options, &screen);
+            (screen, result)
         }
         Action::Upscale(options) => {
             if !options.verbose {

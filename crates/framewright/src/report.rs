@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::{
     durable,
     exit::{Exit, OrExit as _},
+    upscale::savings::Effects,
 };
 
 /// The whole document. Frames are counted as the decoder gives them.
@@ -31,14 +32,15 @@ pub struct Report {
     pub frames_in: u64,
     /// Frames encoded.
     pub frames_out: u64,
-    /// Frames that went through the network.
+    /// Frames that were computed, whole or in part.
     pub unique_frames: u64,
     /// Frames that took the result of an earlier one.
     pub duplicates: u64,
     /// `duplicates` of `frames_in`, in per cent.
     pub duplicate_percentage: f64,
-    /// Arithmetic done over that of computing every frame in full, 0 to 1.
-    pub compute_fraction: f64,
+    /// What using results again came to.
+    #[serde(flatten)]
+    pub effects: Effects,
     /// Time from start to the finished file, in seconds.
     pub wall_secs: f64,
     /// Processor time of all threads, user and system, in seconds.
@@ -104,6 +106,10 @@ impl Report {
         if self.duplicates > 0 {
             let share = self.duplicate_percentage;
             let _ = write!(line, ", {} repeats ({share:.1} %)", self.duplicates);
+        }
+        let computed = 100.0 * self.effects.compute_fraction;
+        if computed < 99.95 {
+            let _ = write!(line, ", {computed:.1} % computed");
         }
         let _ = write!(line, ", {:.1} s, {:.2} fps", self.wall_secs, self.fps);
         if let Some(output) = &self.output {
@@ -185,7 +191,12 @@ mod tests {
             unique_frames: 202,
             duplicates: 38,
             duplicate_percentage: 15.833,
-            compute_fraction: 0.8417,
+            effects: Effects {
+                compute_fraction: 0.3417,
+                cells_changed_fraction: 0.2,
+                older_composite_hits: 3,
+                worst_tolerated_difference: 0.5,
+            },
             wall_secs: 20.0,
             cpu_secs: 39.0,
             fps: 12.0,
@@ -218,7 +229,8 @@ mod tests {
     fn version_1_has_the_promised_fields_in_order() {
         let json = serde_json::to_string(&report()).unwrap();
         let fields = "version input output frames_in frames_out unique_frames duplicates \
-                      duplicate_percentage compute_fraction wall_secs cpu_secs fps \
+                      duplicate_percentage compute_fraction cells_changed_fraction \
+                      older_composite_hits worst_tolerated_difference wall_secs cpu_secs fps \
                       peak_rss_bytes engine device precision model name sha256 scale passes stages \
                       name items busy_secs input_wait_secs output_wait_secs bottleneck \
                       corrupt_frames truncated fallbacks warnings";
@@ -241,10 +253,11 @@ mod tests {
         let mut report = report();
         assert_eq!(
             report.summary(),
-            "240 frames, 38 repeats (15.8 %), 20.0 s, 12.00 fps, out.mkv"
+            "240 frames, 38 repeats (15.8 %), 34.2 % computed, 20.0 s, 12.00 fps, out.mkv"
         );
         report.duplicates = 0;
         report.output = None;
+        report.effects.compute_fraction = 1.0;
         assert_eq!(report.summary(), "240 frames, 20.0 s, 12.00 fps");
     }
 

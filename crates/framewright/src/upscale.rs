@@ -1,57 +1,66 @@
 //! `framewright upscale`: make a video larger, every frame, timestamp and stream in place.
 //!
 //! ```text
-//! decode ─▶ compare ─▶ upscale (workers) ─▶ encode and mux
-//!    └─ packets of the other streams travel along, in file order ─┘
+//! decode ─▶ compare ─▶ upscale (workers) ─▶ compose ─▶ encode and mux
+//!    └───── packets of the other streams travel along, in file order ─────┘
 //! ```
 //! Invariants: frames out == frames in, checked; the final name appears only for a whole film.
 
+pub mod cells;
 pub mod compare;
-mod interruption;
-mod mapping;
+pub(crate) mod compose;
+pub(crate) mod interruption;
+pub(crate) mod mapping;
+pub(crate) mod outputs;
 pub mod pixel_format;
 pub mod plan;
-mod prepare;
+pub(crate) mod prepare;
+mod regions;
 mod resources;
-mod stages;
+mod reuse_map;
+pub mod savings;
+pub(crate) mod side_films;
+pub(crate) mod stages;
 mod summary;
 mod target;
-mod trouble;
+#[cfg(test)]
+mod test_film;
+pub(crate) mod trouble;
+mod warm_up;
+pub(crate) mod worker;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
 use framewright_infer::Canceller;
-use framewright_media::{
-    Decoder, EncodeSettings, Encoder, Interrupt, Muxer, Normaliser, set_log_warnings,
-};
-use framewright_pipeline::{
-    BoxError, Control, Ending, Failure, Gauges, Run, bottleneck, run as run_stages,
-};
+use framewright_media::{Decoder, Interrupt, Normaliser, set_log_warnings};
+use framewright_pipeline::{Control, Ending, Failure, Gauges, Run, bottleneck, run as run_stages};
 
 use crate::cli::{Options, Reuse};
-use crate::exit::{Exit, fail};
+use crate::exit::Exit;
 use crate::notes::Notes;
 use crate::progress::{Progress, Snapshot};
 use crate::report;
 use crate::screen::{Line, Screen};
 use compare::Compare;
-use interruption::{Interruption, STOPPED};
+use interruption::Interruption;
 use mapping::{Document, Mapping};
-use plan::{Action, Plan};
+use outputs::Outputs;
+use plan::Plan;
 use prepare::{Prepared, prepare};
 use resources::picture_bytes;
-use stages::{Reader, Tally, Worker};
-use target::Target;
+use side_films::SideFilms;
+use stages::{Reader, Tally};
 use trouble::{from_failure, marked};
+use warm_up::part_overhead;
+use worker::Worker;
 use writer::Writer;
 
 /// Frames that wait between two stages; the pixels are bounded by the budget.
-const QUEUE: usize = 4;
+pub(crate) const QUEUE: usize = 4;
 
 /// Runs the job to its end and says how it ended.
 ///
@@ -75,25 +84,23 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
     }
     let mut mapping = Mapping::default();
     if options.plan_only {
-        analyse(&mut prepared, &control, &mut mapping).map_err(from_failure)?;
-        summary::note_health(prepared.decoder.health(), &Tally::default(), &notes);
+        let tally = Tally::default();
+        let worker = make_workers(&mut prepared, 1)?.remove(0);
+        analyse(&mut prepared, &control, worker, &tally, &mut mapping).map_err(from_failure)?;
+        summary::note_health(prepared.decoder.health(), &tally, &notes);
         // Half a plan is none.
         if let Some(exit) = signals.caught() {
             return Ok(exit);
         }
-        write_plan(options, &prepared.plan, &mapping)?;
+        write_plan(options, &prepared.plan, &mapping, Some(&tally))?;
         return Ok(Exit::Ok);
     }
 
-    let target = match &prepared.plan.output {
-        Some(output) => Some(Target::claim(&output.path, options.overwrite)?),
-        None => None,
-    };
-    if let Some(target) = &target {
-        signals.removes(target.hidden());
-    }
-    let writer = open_writer(&prepared, target.as_ref())?;
-    let workers = make_workers(&prepared)?;
+    let outputs = Outputs::claim(options, &prepared.plan)?;
+    signals.removes(outputs.hidden());
+    let (writer, side_films) = outputs.open(&prepared)?;
+    let n_workers = prepared.plan.workers;
+    let mut workers = make_workers(&mut prepared, n_workers)?;
     let tally = Arc::new(Tally::default());
     let gauges = Arc::new(OnceLock::new());
     let mut ended = {
@@ -103,7 +110,8 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
             plan,
             &control,
             decoder,
-            workers,
+            &mut workers,
+            side_films,
             writer,
             &tally,
             &mut mapping,
@@ -128,9 +136,9 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         started,
     };
     summary::note_health(prepared.decoder.health(), &tally, &notes);
-    let output = publish(&done, target, screen)?;
+    let output = outputs.publish(&done, screen)?;
     if options.plan_out.is_some() {
-        write_plan(options, &prepared.plan, &mapping)?;
+        write_plan(options, &prepared.plan, &mapping, None)?;
     }
     summary::report(options, &prepared, &done, output, &notes, screen)?;
     Ok(signals
@@ -144,11 +152,12 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
     clippy::too_many_arguments,
     reason = "everything that meets in a run, and nowhere else"
 )]
-fn flow(
+pub(crate) fn flow(
     plan: &Plan,
     control: &Control,
     decoder: &mut Decoder,
-    workers: Vec<Worker>,
+    workers: &mut [Worker],
+    side_films: SideFilms,
     writer: Writer,
     tally: &Tally,
     mapping: &mut Mapping,
@@ -156,17 +165,22 @@ fn flow(
 ) -> Result<Run, Failure> {
     let cancellers: Vec<Canceller> = workers.iter().map(Worker::canceller).collect();
     let _cancel = control.on_stop(move || cancellers.iter().for_each(Canceller::cancel));
-    let compare = Compare::new((plan.reuse == Reuse::Frame).then_some(plan.tolerance));
+    let compare = Compare::new(plan.rule());
+    let is_viewed = side_films.any();
+    let workers: Vec<&mut Worker> = workers.iter_mut().collect();
     run_stages(control, |p| {
         let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
         let decoded = p.source("decode", QUEUE, move || reader.next());
         let compared = p.stage("compare", QUEUE, decoded, |rx, tx| {
-            stages::compare(&rx, &tx, compare, mapping)
+            stages::compare(&rx, &tx, compare, mapping, is_viewed)
         });
         let upscaled = p.par_map("upscale", plan.window, compared, workers, |worker, item| {
             worker.upscale(item, control.is_finishing())
         });
-        p.sink("encode", upscaled, |rx| stages::write(&rx, writer, tally));
+        let composed = p.stage("compose", QUEUE, upscaled, |rx, tx| {
+            stages::compose(&rx, &tx, tally, side_films)
+        });
+        p.sink("encode", composed, |rx| stages::write(&rx, writer, tally));
         // The progress display may look from now on.
         let _ = gauges.set(p.gauges());
     })
@@ -176,25 +190,25 @@ fn flow(
 fn analyse(
     prepared: &mut Prepared,
     control: &Control,
+    worker: Worker,
+    tally: &Tally,
     mapping: &mut Mapping,
 ) -> Result<Run, Failure> {
     let Prepared { plan, decoder, .. } = prepared;
-    let compare = Compare::new((plan.reuse == Reuse::Frame).then_some(plan.tolerance));
-    let tally = Tally::default();
+    let compare = Compare::new(plan.rule());
     run_stages(control, |p| {
-        let mut reader = reader(plan, decoder, &tally, p.budget(plan.memory_budget_bytes));
+        let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
         let decoded = p.source("decode", QUEUE, move || reader.next());
         let compared = p.stage("compare", QUEUE, decoded, |rx, tx| {
-            stages::compare(&rx, &tx, compare, mapping)
+            stages::compare(&rx, &tx, compare, mapping, false)
         });
-        p.sink("count", compared, |rx| {
-            while rx.recv()?.is_some() {}
-            Ok::<(), BoxError>(())
+        p.sink("count", compared, move |rx| {
+            stages::count(&rx, &worker, tally)
         });
     })
 }
 
-fn reader<'a>(
+pub(crate) fn reader<'a>(
     plan: &Plan,
     decoder: &'a mut Decoder,
     tally: &'a Tally,
@@ -213,97 +227,28 @@ fn reader<'a>(
 }
 
 /// What came out of a run that did not fail.
-struct Done<'a> {
+pub(crate) struct Done<'a> {
     ended: Run,
     tally: &'a Tally,
     mapping: &'a Mapping,
     started: Instant,
 }
 
-/// The workers with their networks, as many as planned.
-fn make_workers(prepared: &Prepared) -> anyhow::Result<Vec<Worker>> {
-    let upscalers = prepared
-        .model
-        .upscalers(prepared.plan.workers)
-        .map_err(marked)?;
+/// Workers with their networks. Where parts are to be computed, their cost is measured and
+/// becomes part of the plan.
+pub(crate) fn make_workers(prepared: &mut Prepared, n: usize) -> anyhow::Result<Vec<Worker>> {
+    let Prepared { plan, decoder, .. } = prepared;
+    let mut upscalers = prepared.model.upscalers(n).map_err(marked)?;
+    if plan.reuse == Reuse::Region {
+        let video = &decoder.clip().video;
+        let overhead = part_overhead(upscalers[0].as_mut(), video.width, video.height);
+        plan.part_overhead = Some(overhead.map_err(marked)?);
+    }
+    let fixed_cost = plan.part_overhead.unwrap_or_default();
     let workers = upscalers
         .into_iter()
-        .map(|upscaler| Worker::new(upscaler, prepared.plan.decided));
+        .map(|upscaler| Worker::new(upscaler, plan.decided, fixed_cost));
     workers.collect::<Result<_, _>>().map_err(marked)
-}
-
-/// Opens the encoder and writes the file's headers.
-fn open_writer(prepared: &Prepared, target: Option<&Target>) -> anyhow::Result<Writer> {
-    let (Prepared { plan, decoder, .. }, Some(target)) = (prepared, target) else {
-        return Ok(Writer::Null);
-    };
-    let (Some(output), Some(container)) = (&plan.output, plan.decided.container) else {
-        return Ok(Writer::Null);
-    };
-    let video = &decoder.clip().video;
-    let settings = EncodeSettings {
-        encoder: output.encoder.into(),
-        crf: output.crf.map(f32::from),
-        preset: output.preset.clone(),
-        pixel_format: plan.decided.pixel_format,
-        width: plan.width,
-        height: plan.height,
-        time_base: video.time_base,
-        frame_rate: video.frame_rate,
-        sample_aspect_ratio: video.sample_aspect_ratio,
-        tags: plan.decided.tags,
-    };
-    let encoder = Encoder::open(&settings, container).map_err(marked)?;
-    let left_out: Vec<usize> = plan
-        .streams
-        .iter()
-        .filter(|s| s.action == Action::LeaveOut)
-        .map(|s| s.index)
-        .collect();
-    let muxer =
-        Muxer::create(target.hidden(), container, decoder, &left_out, &encoder).map_err(marked)?;
-    Ok(Writer::File {
-        encoder,
-        muxer: Box::new(muxer),
-    })
-}
-
-/// Gives the file its name: the final one for a whole film, another for the playable part that an interrupted run did.
-fn publish(
-    done: &Done<'_>,
-    target: Option<Target>,
-    screen: &Screen,
-) -> anyhow::Result<Option<PathBuf>> {
-    let (frames_in, frames_out) = (
-        done.tally.frames_in.load(Relaxed),
-        done.tally.frames_out.load(Relaxed),
-    );
-    let say = |text: String| screen.say(&Line::Info(text));
-    match done.ended.ending {
-        Ending::Stopped => {
-            say(STOPPED.into());
-            Ok(None)
-        }
-        Ending::Completed if frames_in != frames_out => Err(fail(
-            Exit::Failed,
-            format!("{frames_in} frames went in and {frames_out} came out; nothing is kept"),
-        )),
-        Ending::Completed => target.map(Target::publish).transpose(),
-        Ending::Finished if frames_out == 0 => {
-            say("interrupted before the first frame was done: nothing is left of this run".into());
-            Ok(None)
-        }
-        Ending::Finished => {
-            let path = target.map(Target::publish_partial).transpose()?;
-            if let Some(path) = &path {
-                say(format!(
-                    "interrupted: the first {frames_out} frames are in a playable file: {}",
-                    path.display()
-                ));
-            }
-            Ok(path)
-        }
-    }
 }
 
 /// What the progress display shows, sampled from the counters.
@@ -326,7 +271,12 @@ fn sampler(
 }
 
 /// Writes `plan.json` where it was asked for; with `--plan-only` also prints it.
-fn write_plan(options: &Options, plan: &Plan, mapping: &Mapping) -> anyhow::Result<()> {
+fn write_plan(
+    options: &Options,
+    plan: &Plan,
+    mapping: &Mapping,
+    analysed: Option<&Tally>,
+) -> anyhow::Result<()> {
     let document = Document::new(plan, mapping);
     if let Some(path) = &options.plan_out {
         report::write_json(path, &document).context("cannot write the plan")?;
@@ -339,5 +289,6 @@ fn write_plan(options: &Options, plan: &Plan, mapping: &Mapping) -> anyhow::Resu
     }
     let mut lines = summary::plan_lines(plan);
     lines.push(summary::repeats_line(mapping));
+    lines.extend(analysed.map(|tally| summary::effects_line(&tally.savings().effects())));
     report::print(&lines.join("\n"))
 }

@@ -6,7 +6,7 @@ fn upscale(args: &str) -> Result<Options, clap::Error> {
     let words = ["framewright", "upscale"].into_iter();
     match parse(words.chain(args.split_whitespace()))? {
         Action::Upscale(options) => Ok(*options),
-        Action::Setup | Action::ListModels { .. } => panic!("that was upscale"),
+        Action::Bench(_) | Action::Setup | Action::ListModels { .. } => panic!("that was upscale"),
     }
 }
 
@@ -34,7 +34,7 @@ fn the_defaults_are_those_of_the_contract() {
         engine: Engine::Auto,
         precision: Precision::Auto,
         workers: None,
-        reuse: Reuse::Frame,
+        reuse: Reuse::Region,
         tolerance: 0.5,
         encoder: Encoder::Libx264,
         crf: None,
@@ -44,6 +44,8 @@ fn the_defaults_are_those_of_the_contract() {
         plan_only: false,
         plan_out: None,
         report: None,
+        reuse_map: None,
+        dump_composite: None,
         progress: ProgressMode::Auto,
         json: false,
         quiet: false,
@@ -181,4 +183,81 @@ fn the_help_names_the_default_model() {
     let help = upscale("-h").unwrap_err().to_string();
     let default = format!("[default: {}]", framewright_infer::DEFAULT_MODEL);
     assert!(help.contains(&default), "{help}");
+}
+
+fn bench(args: &str) -> Result<BenchOptions, clap::Error> {
+    let words = ["framewright", "bench"].into_iter();
+    match parse(words.chain(args.split_whitespace()))? {
+        Action::Bench(options) => Ok(*options),
+        other => panic!("that was {other:?}"),
+    }
+}
+
+#[test]
+fn bench_takes_the_defaults_of_upscale_and_needs_no_output() {
+    let options = bench("in.mkv").unwrap();
+    let like = upscale("in.mkv -o out.mkv").unwrap();
+    let expected = Options {
+        output: None,
+        ..like
+    };
+    assert_eq!(options.upscale, expected);
+    assert_eq!((options.start_secs, options.length_secs), (None, None));
+}
+
+#[test]
+fn every_option_of_bench_arrives() {
+    let options = bench(
+        "in.mkv -m m.onnx --scale 4 --engine native --precision bf16 --workers 3 --tolerance 0 \
+         --encoder libx265 --crf 30 --preset fast --start 1.5 --seconds 0.5 --json",
+    )
+    .unwrap();
+    let like = upscale(
+        "in.mkv -o o.mkv -m m.onnx --scale 4 --engine native --precision bf16 --workers 3 --tolerance 0 \
+         --encoder libx265 --crf 30 --preset fast --json",
+    )
+    .unwrap();
+    assert_eq!(options.upscale.output, None);
+    let output = like.output.clone();
+    assert_eq!(
+        Options {
+            output,
+            ..options.upscale
+        },
+        like
+    );
+    assert_eq!(
+        (options.start_secs, options.length_secs),
+        (Some(1.5), Some(0.5))
+    );
+}
+
+#[test]
+fn bench_refuses_what_would_have_no_effect_or_no_sense() {
+    for wrong in [
+        "--seconds 0",
+        "--seconds -1",
+        "--start -1",
+        "--start NaN",
+        "--start inf",
+        "--seconds 1e10",
+    ] {
+        assert_eq!(
+            bench(&format!("in.mkv {wrong}")).unwrap_err().exit_code(),
+            2,
+            "{wrong}"
+        );
+    }
+    for wrong in [
+        "--encoder null --crf 20",
+        "--encoder ffv1 --preset 1",
+        "-o out.mkv",
+        "--reuse off",
+    ] {
+        assert_eq!(
+            bench(&format!("in.mkv {wrong}")).unwrap_err().exit_code(),
+            2,
+            "{wrong}"
+        );
+    }
 }

@@ -1,308 +1,341 @@
-//! Finding repeated frames: is a frame the same picture as the one kept, within the tolerance?
+//! What of each frame is new? Decided frame by frame against the *composites*: the pictures that the network is taken to
+//! have seen.
 //!
-//! A frame is a repeat when in every plane every *cell* (8×8 luma pixels and the chroma samples over them) differs from
-//! the kept frame by at most the tolerance, as a mean of absolute differences in 8-bit levels. The mean of one cell, not
-//! of the picture: a blinking eye is a few cells, and nothing in the mean of a whole frame. The frame compared with is
-//! the one whose result is shown, never the frame before: small steps cannot add up.
+//! A cell of a frame that differs from the composite by more than the tolerance is taken over into it; every other cell
+//! stays as it is. The result shown is the network's for the composite, so the error is bounded where it is made, at the
+//! input, and small steps cannot add up: a frame is never compared with the frame before it.
+//!
+//! ```text
+//! frame ─▶ closest composite ─▶ no cell differs: its result again
+//!                            ─▶ few do:  a new composite; only what depends on them is computed
+//!                            ─▶ most do, or so scattered that everything would be computed:
+//!                               the frame itself is the new composite
+//! ```
+//! Several composites are kept, since mouths and shots come back. What is decided here follows from the pictures alone,
+//! never from the time something takes: the same film gives the same composites on every machine with as much memory.
 
-use framewright_media::{ColourTags, Frame};
+use std::ops::Range;
 
-/// Edge of a cell in luma pixels.
-const CELL: usize = 8;
+use framewright_media::{Error, Frame, FramePool};
+
+use crate::upscale::cells::{Changed, Grid, Meter, alike};
+use crate::upscale::regions::coverage;
+
+/// One row of cells in this many is looked at first.
+const PROBE: usize = 8;
+
+/// The share of cells from which on a frame counts as another picture: hardly anything would be saved, and the frame
+/// itself is the better composite.
+const MOST: f64 = 0.8;
+
+/// What may be used again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rule {
+    /// Largest difference of a cell that counts as none, in 8-bit levels; 0 = any difference counts.
+    pub tolerance: f32,
+    /// How far a result looks around its place, in pixels, where parts of pictures are used again; none where only whole
+    /// ones are.
+    pub reach: Option<usize>,
+    /// Composites that are kept, at least 1.
+    pub n_composites: usize,
+}
 
 /// Decides frame by frame, in order.
 pub struct Compare {
-    /// In 8-bit levels; `None` = every frame is new.
-    tolerance: Option<f32>,
-    /// The frame whose result repeats take, with its index.
-    kept: Option<(u64, Frame)>,
-    /// Sums of the cells in the row being compared; kept to save allocations.
-    sums: Vec<u32>,
+    /// None: every frame is computed in full.
+    rule: Option<Rule>,
+    /// The one shown last comes first.
+    composites: Vec<Composite>,
+    pool: FramePool,
+    meter: Meter,
 }
 
-/// What a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A picture that the network is taken to have seen.
+struct Composite {
+    id: u64,
+    frame: Frame,
+    /// For each cell the index of the frame that its pixels come from.
+    origins: Vec<u64>,
+}
+
+/// What is to be done for a frame.
+pub struct Judgement {
+    /// What it shows.
+    pub verdict: Verdict,
+    /// Composites that no later frame uses.
+    pub forgotten: Vec<u64>,
+    /// Cells that are taken over from it.
+    pub cells_changed: usize,
+    /// Cells of a frame.
+    pub n_cells: usize,
+    /// Whether an older composite was closer than the last one.
+    pub older: bool,
+    /// Largest difference between the frame and what is shown for it, in 8-bit levels.
+    pub worst_difference: f32,
+}
+
+/// What a frame shows.
 pub enum Verdict {
-    /// Not seen before: to be upscaled.
-    New,
-    /// The same as the frame of this index.
-    RepeatOf(u64),
+    /// Itself, computed in full.
+    Whole {
+        /// Whether it becomes a composite.
+        kept: bool,
+    },
+    /// A composite that differs from the composite `base` in the cells `changed`.
+    Part {
+        /// The composite it was made of.
+        base: u64,
+        /// The new composite.
+        composite: Frame,
+        /// Where the two differ.
+        changed: Changed,
+    },
+    /// The result of an earlier composite.
+    Repeat(u64),
+}
+
+/// How a frame differs from a composite.
+struct Difference {
+    /// Of each cell, in 8-bit levels; of rows that were not looked at, 0.
+    cells: Vec<f32>,
+    /// For each row of cells whether it was looked at.
+    seen: Vec<bool>,
+    /// Cells above the tolerance.
+    n_changed: usize,
+    /// Those of them in the rows that are looked at first.
+    n_probed: usize,
+    /// Whether all rows were looked at; else there are too many changed cells to go on.
+    complete: bool,
 }
 
 impl Compare {
-    /// With a tolerance in 8-bit levels (0 = identical), or without any reuse.
-    pub fn new(tolerance: Option<f32>) -> Self {
+    /// With the rule, or without any reuse.
+    pub fn new(rule: Option<Rule>) -> Self {
         Self {
-            tolerance,
-            kept: None,
-            sums: Vec::new(),
+            rule,
+            composites: Vec::new(),
+            pool: FramePool::default(),
+            meter: Meter::default(),
         }
     }
 
-    /// Judges frame `index`. Frames come in order and all have the same size and format.
-    pub fn judge(&mut self, index: u64, frame: &Frame) -> Verdict {
-        let Some(tolerance) = self.tolerance else {
-            return Verdict::New;
+    /// The composite that a frame just judged shows; none where it shows itself and is not kept.
+    pub fn shown(&self, judgement: &Judgement) -> Option<&Frame> {
+        let kept = !matches!(judgement.verdict, Verdict::Whole { kept: false });
+        self.composites
+            .first()
+            .filter(|_| kept)
+            .map(|composite| &composite.frame)
+    }
+
+    /// Judges frame `index`. Frames come in order and all have the same size and format. A damaged one is shown once and
+    /// never stands for another.
+    ///
+    /// # Errors
+    /// No memory for a composite.
+    pub fn judge(&mut self, index: u64, frame: &Frame, damaged: bool) -> Result<Judgement, Error> {
+        let n_cells = Grid::of(frame).n_cells();
+        let whole = |kept| Judgement {
+            verdict: Verdict::Whole { kept },
+            forgotten: Vec::new(),
+            cells_changed: n_cells,
+            n_cells,
+            older: false,
+            worst_difference: 0.0,
         };
-        if let Some((kept_index, kept)) = &self.kept
-            && !frame.is_corrupt()
-            && same_picture(kept, frame, tolerance, &mut self.sums)
-        {
-            return Verdict::RepeatOf(*kept_index);
+        let Some(rule) = self.rule.filter(|_| !damaged) else {
+            return Ok(whole(false));
+        };
+        let Some((place, difference)) = self.closest(frame, rule) else {
+            let origins = vec![index; n_cells];
+            let forgotten = self.keep(index, frame.share(), origins, rule);
+            return Ok(Judgement {
+                forgotten,
+                ..whole(true)
+            });
+        };
+        let base = self.composites.remove(place);
+        let tolerated = difference
+            .cells
+            .iter()
+            .filter(|&&cell| cell <= rule.tolerance);
+        let mut judgement = Judgement {
+            verdict: Verdict::Repeat(base.id),
+            cells_changed: difference.n_changed,
+            older: place > 0,
+            worst_difference: tolerated.copied().fold(0.0, f32::max),
+            ..whole(true)
+        };
+        let changed = Changed::above(Grid::of(frame), &difference.cells, rule.tolerance);
+        if difference.n_changed > 0 {
+            let (composite, origins) = self.blend(&base, frame, index, &changed)?;
+            judgement.verdict = Verdict::Part {
+                base: base.id,
+                composite: composite.share(),
+                changed,
+            };
+            self.composites.insert(0, base);
+            judgement.forgotten = self.keep(index, composite, origins, rule);
+        } else {
+            self.composites.insert(0, base);
         }
-        // A damaged picture is shown once and never stands for another.
-        self.kept = (!frame.is_corrupt()).then(|| (index, frame.share()));
-        Verdict::New
+        Ok(judgement)
+    }
+
+    /// `base` with the changed cells of `frame`, and where each cell comes from.
+    fn blend(
+        &mut self,
+        base: &Composite,
+        frame: &Frame,
+        index: u64,
+        changed: &Changed,
+    ) -> Result<(Frame, Vec<u64>), Error> {
+        let mut composite = self.pool.copy(&base.frame)?;
+        let mut origins = base.origins.clone();
+        for (columns, row) in changed.runs() {
+            let start = row * changed.grid().columns();
+            composite.copy_part(frame, &changed.grid().region(&columns, row));
+            origins[start + columns.start..start + columns.end].fill(index);
+        }
+        Ok((composite, origins))
+    }
+
+    /// Adds a composite and names those that there is no room for.
+    fn keep(&mut self, id: u64, frame: Frame, origins: Vec<u64>, rule: Rule) -> Vec<u64> {
+        self.composites.insert(0, Composite { id, frame, origins });
+        let n = self.composites.len().min(rule.n_composites);
+        self.composites.drain(n..).map(|old| old.id).collect()
+    }
+
+    /// The composite with the fewest changed cells, the one shown last of several; none where too much changed in all of
+    /// them.
+    fn closest(&mut self, frame: &Frame, rule: Rule) -> Option<(usize, Difference)> {
+        let n_cells = Grid::of(frame).n_cells();
+        let mut limits = Limits {
+            changed: rule.reach.map_or(0, |_| (n_cells as f64 * MOST) as usize),
+            probed: None,
+        };
+        let mut first = None;
+        let mut best = None;
+        for (place, composite) in self.composites.iter().enumerate() {
+            if !alike(&composite.frame, frame) {
+                continue;
+            }
+            let known = first.as_ref().map(|found| (&self.composites[0], found));
+            let found = difference(
+                &mut self.meter,
+                frame,
+                composite,
+                known,
+                limits,
+                rule.tolerance,
+            );
+            let (n_changed, n_probed, complete) = (found.n_changed, found.n_probed, found.complete);
+            if place == 0 {
+                first = Some(found);
+                best = complete.then_some((0, None));
+            } else if complete {
+                best = Some((place, Some(found)));
+            }
+            if complete && n_changed == 0 {
+                break;
+            }
+            if complete {
+                limits = Limits {
+                    changed: n_changed - 1,
+                    probed: Some(n_probed / 2),
+                };
+            }
+        }
+        let (place, found) = best?;
+        let found = found.or(first)?;
+        let changed = || Changed::above(Grid::of(frame), &found.cells, rule.tolerance);
+        let scattered = rule
+            .reach
+            .is_some_and(|reach| found.n_changed > 0 && coverage(&changed(), reach) > MOST);
+        (!scattered).then_some((place, found))
     }
 }
 
-fn same_picture(a: &Frame, b: &Frame, tolerance: f32, sums: &mut Vec<u32>) -> bool {
-    if ColourTags::of(a) != ColourTags::of(b) {
-        return false;
-    }
-    let format = a.pixel_format();
-    let (shift_x, shift_y) = format.chroma_shift();
-    let wide = format.depth() > 8;
-    // Samples of 10 bits are four times as fine as 8-bit levels.
-    let tolerance = tolerance * f32::from(1_u16 << (format.depth() - 8));
-    (0..3).filter(|&plane| a.rows(plane) > 0).all(|plane| {
-        let (shift_x, shift_y) = if plane == 0 || format.is_rgb() {
-            (0, 0)
-        } else {
-            (shift_x, shift_y)
-        };
-        let cells = Cells {
-            width: a.width().div_ceil(1 << shift_x),
-            rows: a.rows(plane),
-            cell_width: CELL >> shift_x,
-            cell_rows: CELL >> shift_y,
-            tolerance,
-        };
-        let (a, b) = (
-            (a.planes()[plane], a.stride(plane)),
-            (b.planes()[plane], b.stride(plane)),
-        );
-        if wide {
-            cells.agree::<2>(a, b, sums)
-        } else {
-            cells.agree::<1>(a, b, sums)
-        }
-    })
+/// When to stop looking.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// More changed cells than these are too many.
+    changed: usize,
+    /// So many of them may be in the rows that are looked at first: half of those of a closer composite. In noise all
+    /// composites are about as far away, and looking at each to the end would only take time. None: as many as `MOST`.
+    probed: Option<usize>,
 }
 
-/// The cells of one plane.
-struct Cells {
-    /// Samples in a row.
-    width: usize,
-    rows: usize,
-    cell_width: usize,
-    cell_rows: usize,
-    /// Largest mean difference, in units of the samples.
+/// Compares `frame` with `composite` within the limits. `known` is what was found for another composite: cells of the same
+/// origin are not looked at twice.
+fn difference(
+    meter: &mut Meter,
+    frame: &Frame,
+    composite: &Composite,
+    known: Option<(&Composite, &Difference)>,
+    limits: Limits,
     tolerance: f32,
-}
-
-impl Cells {
-    /// Whether no cell differs by more than the tolerance. Planes of `BYTES` per sample (1: `u8`, 2: little-endian
-    /// `u16`), each with its stride in bytes. Ends at the first row of cells that differs.
-    fn agree<const BYTES: usize>(
-        &self,
-        a: (&[u8], usize),
-        b: (&[u8], usize),
-        sums: &mut Vec<u32>,
-    ) -> bool {
-        let n_cells = self.width.div_ceil(self.cell_width);
-        for top in (0..self.rows).step_by(self.cell_rows) {
-            let rows = self.cell_rows.min(self.rows - top);
-            sums.clear();
-            sums.resize(n_cells, 0);
-            for row in top..top + rows {
-                let a = &a.0[row * a.1..][..self.width * BYTES];
-                let b = &b.0[row * b.1..][..self.width * BYTES];
-                if a == b {
-                    continue;
-                }
-                match (BYTES, self.cell_width) {
-                    (1, 8) => add_row_8::<8>(a, b, sums),
-                    (1, 4) => add_row_8::<4>(a, b, sums),
-                    (1, width) => add_row(a.chunks(width).zip(b.chunks(width)), sums, difference_8),
-                    (_, width) => add_row(
-                        a.chunks(2 * width).zip(b.chunks(2 * width)),
-                        sums,
-                        difference_16,
-                    ),
-                }
-            }
-            if !self.within(sums, rows) {
-                return false;
-            }
+) -> Difference {
+    let grid = Grid::of(frame);
+    let n_columns = grid.columns();
+    let mut found = Difference {
+        cells: vec![0.0; grid.n_cells()],
+        seen: vec![false; grid.rows()],
+        n_changed: 0,
+        n_probed: 0,
+        complete: false,
+    };
+    let n_probes = grid.rows().div_ceil(PROBE);
+    for (n_seen, row) in (1..).zip(rows_to_look_at(grid.rows())) {
+        let place = row * n_columns..(row + 1) * n_columns;
+        let cells = &mut found.cells[place.clone()];
+        let mut columns = 0..n_columns;
+        if let Some((other, known)) = known.filter(|(_, known)| known.seen[row]) {
+            cells.copy_from_slice(&known.cells[place.clone()]);
+            columns = unlike(&composite.origins[place.clone()], &other.origins[place]);
         }
-        true
+        meter.row(
+            frame,
+            &composite.frame,
+            row,
+            &columns,
+            &mut cells[columns.clone()],
+        );
+        found.seen[row] = true;
+        found.n_changed += cells.iter().filter(|&&cell| cell > tolerance).count();
+        let mut hopeless = found.n_changed > limits.changed;
+        if n_seen == n_probes {
+            // Noise, a pan or another shot shows in a few rows already.
+            let most = (n_seen as f64 * n_columns as f64 * MOST) as usize;
+            found.n_probed = found.n_changed;
+            hopeless |= found.n_changed > limits.probed.unwrap_or(most);
+        }
+        if hopeless {
+            return found;
+        }
     }
-
-    fn within(&self, sums: &[u32], rows: usize) -> bool {
-        let limit = |cell_width: usize| self.tolerance * (cell_width * rows) as f32;
-        let (last, whole) = sums.split_last().expect("a plane has at least one cell");
-        let worst = whole.iter().copied().max().unwrap_or(0);
-        let last_width = self.width - whole.len() * self.cell_width;
-        worst as f32 <= limit(self.cell_width) && *last as f32 <= limit(last_width)
-    }
+    found.complete = true;
+    found
 }
 
-/// Adds one row to the sums of its cells, `W` bytes wide each; written for the vectoriser.
-fn add_row_8<const W: usize>(a: &[u8], b: &[u8], sums: &mut [u32]) {
-    let (a, a_rest) = a.as_chunks::<W>();
-    let (b, b_rest) = b.as_chunks::<W>();
-    for ((a, b), sum) in a.iter().zip(b).zip(sums.iter_mut()) {
-        *sum += difference_8(a, b);
-    }
-    if let Some(last) = sums.last_mut() {
-        *last += difference_8(a_rest, b_rest);
-    }
+/// All rows, every `PROBE`th first.
+fn rows_to_look_at(n_rows: usize) -> impl Iterator<Item = usize> {
+    (0..PROBE).flat_map(move |first| (first..n_rows).step_by(PROBE))
 }
 
-fn add_row<'a>(
-    cells: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    sums: &mut [u32],
-    difference: impl Fn(&[u8], &[u8]) -> u32,
-) {
-    for ((a, b), sum) in cells.zip(sums) {
-        *sum += difference(a, b);
+/// From the first place where two rows differ to the last.
+fn unlike(a: &[u64], b: &[u64]) -> Range<usize> {
+    let differs = |(a, b): (&u64, &u64)| a != b;
+    let pairs = a.iter().zip(b);
+    match (
+        pairs.clone().position(differs),
+        pairs.rev().position(differs),
+    ) {
+        (Some(before), Some(behind)) => before..a.len() - behind,
+        _ => 0..0,
     }
-}
-
-fn difference_8(a: &[u8], b: &[u8]) -> u32 {
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| u32::from(a.abs_diff(*b)))
-        .sum()
-}
-
-fn difference_16(a: &[u8], b: &[u8]) -> u32 {
-    let sample = |pair: &[u8; 2]| u16::from_le_bytes(*pair);
-    let (a, b) = (a.as_chunks::<2>().0, b.as_chunks::<2>().0);
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| u32::from(sample(a).abs_diff(sample(b))))
-        .sum()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use framewright_media::PixelFormat;
-
-    fn grey(format: &str, width: u32, height: u32) -> Frame {
-        let mut frame =
-            Frame::alloc(PixelFormat::from_name(format).unwrap(), width, height).unwrap();
-        for plane in frame.planes_mut() {
-            plane.fill(100);
-        }
-        frame
-    }
-
-    /// A copy of `grey` with one sample of a plane raised.
-    fn with_sample(format: &str, plane: usize, x: usize, y: usize, value: u8) -> Frame {
-        let mut frame = grey(format, 40, 24);
-        let stride = frame.stride(plane);
-        frame.planes_mut()[plane][y * stride + x] = value;
-        frame
-    }
-
-    fn is_repeat(tolerance: f32, first: &Frame, second: &Frame) -> bool {
-        let mut compare = Compare::new(Some(tolerance));
-        assert_eq!(compare.judge(0, first), Verdict::New);
-        compare.judge(1, second) == Verdict::RepeatOf(0)
-    }
-
-    #[test]
-    fn an_identical_frame_repeats_and_reuse_off_finds_none() {
-        let frame = grey("yuv420p", 40, 24);
-        assert!(is_repeat(0.0, &frame, &frame.share()));
-        let mut off = Compare::new(None);
-        assert_eq!(
-            (off.judge(0, &frame), off.judge(1, &frame)),
-            (Verdict::New, Verdict::New)
-        );
-    }
-
-    #[test]
-    fn tolerance_zero_sees_one_level_of_one_sample_in_any_plane_and_corner() {
-        let first = grey("yuv420p", 40, 24);
-        for (plane, x, y) in [(0, 0, 0), (0, 39, 23), (1, 19, 11), (2, 0, 11)] {
-            assert!(
-                !is_repeat(0.0, &first, &with_sample("yuv420p", plane, x, y, 101)),
-                "{plane} {x} {y}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_tolerance_is_the_mean_of_a_cell() {
-        let first = grey("yuv420p", 40, 24);
-        // 64 luma samples to a cell: 32 levels in one of them are 0.5 in the mean. 16 chroma samples: 8 levels.
-        assert!(is_repeat(
-            0.5,
-            &first,
-            &with_sample("yuv420p", 0, 12, 12, 132)
-        ));
-        assert!(!is_repeat(
-            0.5,
-            &first,
-            &with_sample("yuv420p", 0, 12, 12, 133)
-        ));
-        assert!(is_repeat(
-            0.5,
-            &first,
-            &with_sample("yuv420p", 1, 6, 6, 108)
-        ));
-        assert!(!is_repeat(
-            0.5,
-            &first,
-            &with_sample("yuv420p", 1, 6, 6, 109)
-        ));
-    }
-
-    #[test]
-    fn ten_bit_samples_count_in_eight_bit_levels() {
-        let frame = grey("yuv420p10le", 40, 24);
-        let mut other = frame_of_10_bit(&frame, 128);
-        assert!(is_repeat(0.5, &frame, &other));
-        other = frame_of_10_bit(&frame, 129);
-        assert!(!is_repeat(0.5, &frame, &other));
-    }
-
-    /// One luma sample raised by `step` (at most 155, so that the low byte takes it).
-    fn frame_of_10_bit(like: &Frame, step: u8) -> Frame {
-        let mut frame = grey("yuv420p10le", like.width() as u32, like.height() as u32);
-        frame.planes_mut()[0][0] = 100 + step;
-        frame
-    }
-
-    #[test]
-    fn cells_cut_by_the_edge_are_judged_by_their_own_size() {
-        let first = grey("gray", 9, 9);
-        let raised = |value| {
-            let mut frame = grey("gray", 9, 9);
-            let stride = frame.stride(0);
-            frame.planes_mut()[0][8 * stride + 8] = value;
-            frame
-        };
-        assert!(is_repeat(3.0, &first, &raised(103)));
-        assert!(!is_repeat(3.0, &first, &raised(104)));
-    }
-
-    #[test]
-    fn small_steps_do_not_add_up() {
-        let level = |value: u8| {
-            let mut frame = grey("gray", 16, 16);
-            frame.planes_mut()[0].fill(value);
-            frame
-        };
-        let mut compare = Compare::new(Some(1.0));
-        let verdicts: Vec<_> = (0..6)
-            .map(|i| compare.judge(i, &level(100 + i as u8)))
-            .collect();
-        let (new, repeat) = (Verdict::New, Verdict::RepeatOf);
-        assert_eq!(verdicts, [new, repeat(0), new, repeat(2), new, repeat(4)]);
-    }
-}
+mod tests;

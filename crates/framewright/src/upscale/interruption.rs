@@ -1,13 +1,15 @@
 //! What signals do to a run: the first finishes it, the second stops it within a second.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use framewright_media::Interrupt;
 use framewright_pipeline::Control;
+use signal_hook::consts::SIGINT;
 use signal_hook::low_level;
 
 use crate::exit::Exit;
@@ -27,7 +29,7 @@ pub struct Interruption {
 #[derive(Default)]
 struct Shared {
     ended: AtomicBool,
-    hidden: Mutex<Option<PathBuf>>,
+    hidden: Mutex<Vec<PathBuf>>,
 }
 
 impl Interruption {
@@ -62,16 +64,48 @@ impl Interruption {
         Ok(Self { watch, shared })
     }
 
-    /// The file to remove if the process has to end at once.
-    pub fn removes(&self, hidden: &Path) {
-        *self.shared.hidden() = Some(hidden.to_owned());
+    /// Watches for a run of which a part is worth nothing: already the first signal stops it.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub fn watch_to_stop(
+        control: &Control,
+        interrupt: &Interrupt,
+        screen: &Screen,
+    ) -> anyhow::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let by_key = Arc::new(AtomicBool::new(false));
+        // Set before the watcher hears of it.
+        signal_hook::flag::register(SIGINT, Arc::clone(&by_key))
+            .context("cannot watch for signals")?;
+        let watch = {
+            let (control, interrupt, screen) = (control.clone(), interrupt.clone(), screen.clone());
+            let shared = Arc::clone(&shared);
+            let stop = move || {
+                let exit = if by_key.load(Ordering::SeqCst) {
+                    Exit::Interrupted
+                } else {
+                    Exit::Terminated
+                };
+                interrupt.set();
+                control.stop();
+                shared.end_soon(exit, &screen);
+            };
+            signals::watch(stop, |_| ())?
+        };
+        Ok(Self { watch, shared })
+    }
+
+    /// The files and folders to remove if the process has to end at once.
+    pub fn removes(&self, hidden: Vec<PathBuf>) {
+        *self.shared.hidden() = hidden;
     }
 
     /// From now on only the exit code depends on signals; the run has ended.
     pub fn run_has_ended(&self) {
         let mut hidden = self.shared.hidden();
         self.shared.ended.store(true, Ordering::SeqCst);
-        *hidden = None;
+        hidden.clear();
     }
 
     /// What the process is to end with if a signal has come.
@@ -88,7 +122,7 @@ impl Drop for Interruption {
 }
 
 impl Shared {
-    fn hidden(&self) -> std::sync::MutexGuard<'_, Option<PathBuf>> {
+    fn hidden(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
         self.hidden
             .lock()
             .expect("no code panics while it holds the path")
@@ -104,9 +138,13 @@ impl Shared {
                 if self.ended.load(Ordering::SeqCst) {
                     return;
                 }
-                if let Some(hidden) = &*hidden {
+                for hidden in &*hidden {
                     // A file that cannot be removed is taken over by the next run.
-                    let _ = fs::remove_file(hidden);
+                    let _ = if hidden.is_dir() {
+                        fs::remove_dir_all(hidden)
+                    } else {
+                        fs::remove_file(hidden)
+                    };
                 }
                 screen.stop_putting_aside();
                 screen.say(&Line::Info(STOPPED.into()));

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::cli::{Encoder, Options, Precision, Reuse};
 use crate::exit::{Exit, fail};
 use crate::report::Model;
+use crate::upscale::compare::Rule;
 use crate::upscale::pixel_format;
-use crate::upscale::resources::{Machine, choose_workers, in_flight, worker_bytes};
+use crate::upscale::resources::{Machine, choose_workers, in_flight, n_composites, worker_bytes};
 
 /// What the encoder in this FFmpeg can do.
 #[derive(Debug, Clone)]
@@ -57,6 +58,13 @@ pub struct Plan {
     pub reuse: Reuse,
     /// In 8-bit levels.
     pub tolerance: f32,
+    /// Pictures that are kept to be shown again or built upon, at most.
+    pub composites: usize,
+    /// How far a result looks around its place, in pixels of the input; none where that is unlimited or not known.
+    pub reach: Option<usize>,
+    /// What computing a part of a picture costs beside its arithmetic, in units of a whole picture: measured before the
+    /// run; none where parts are not computed.
+    pub part_overhead: Option<f64>,
     /// Streams of the input, in order, and what becomes of them.
     pub streams: Vec<StreamPlan>,
     /// Why it was decided so, and what was assumed.
@@ -183,6 +191,17 @@ pub enum Action {
     LeaveOut,
 }
 
+impl Plan {
+    /// What the comparison of frames goes by; none where every frame is computed.
+    pub fn rule(&self) -> Option<Rule> {
+        (self.reuse != Reuse::Off).then_some(Rule {
+            tolerance: self.tolerance,
+            reach: self.reach.filter(|_| self.reuse == Reuse::Region),
+            n_composites: self.composites,
+        })
+    }
+}
+
 /// Decides everything about a run.
 ///
 /// `network_bytes`: what a worker's network takes for pictures of this clip's size. `output`: the final path with its
@@ -239,6 +258,8 @@ pub fn plan(
     why.push(workers_why);
     let (window, memory_budget_bytes) =
         in_flight(workers, machine, clip, pixel_format, width, height);
+    let (reuse, frames_only) = choose_reuse(options.reuse, model);
+    fallbacks.extend(frames_only);
     let (crf, preset) = choose_quality(options);
     let streams = choose_streams(clip, encoder, output)?;
     fallbacks.extend(conversions(&streams, output));
@@ -270,8 +291,11 @@ pub fn plan(
         worker_bytes,
         window,
         memory_budget_bytes,
-        reuse: options.reuse,
+        reuse,
         tolerance: options.tolerance,
+        composites: n_composites(machine, clip, pixel_format, width, height),
+        reach: model.reach,
+        part_overhead: None,
         warnings: warnings(clip, tags, &streams, output.is_some()),
         streams,
         why,
@@ -299,6 +323,19 @@ fn precision_why(asked: Precision, model: &ModelInfo) -> Option<String> {
         (Precision::Auto, _, _) => "the only one of this engine",
     };
     Some(format!("precision {}: {reason}", model.precision))
+}
+
+/// Parts of a picture can be computed alone only where it is known what they look at.
+fn choose_reuse(asked: Reuse, model: &ModelInfo) -> (Reuse, Option<String>) {
+    if asked != Reuse::Region || model.reach.is_some() {
+        return (asked, None);
+    }
+    let why = "no part of its result can be computed alone";
+    let fallback = format!(
+        "only whole frames are used again with {}: {why}",
+        model.name
+    );
+    (Reuse::Frame, Some(fallback))
 }
 
 /// Quality for a film that is watched, not streamed: visually transparent by each encoder's common advice.
@@ -459,8 +496,8 @@ fn describe_input(clip: &Clip, tags: ColourTags) -> Input {
 mod tests {
     use super::*;
 
-    fn why(asked: Precision, engine: &'static str, precision: &'static str) -> Option<String> {
-        let model = ModelInfo {
+    fn info(engine: &'static str, precision: &'static str) -> ModelInfo {
+        ModelInfo {
             name: "tiny-x2".into(),
             sha256: None,
             scale: 2,
@@ -472,8 +509,25 @@ mod tests {
             device: "cpu",
             precision,
             notes: vec![],
-        };
-        precision_why(asked, &model)
+        }
+    }
+
+    fn why(asked: Precision, engine: &'static str, precision: &'static str) -> Option<String> {
+        precision_why(asked, &info(engine, precision))
+    }
+
+    #[test]
+    fn parts_are_not_computed_where_it_is_unknown_what_they_look_at() {
+        let mut model = info("ort", "fp32");
+        let (reuse, said) = choose_reuse(Reuse::Region, &model);
+        assert_eq!(reuse, Reuse::Frame);
+        assert!(
+            said.unwrap()
+                .contains("only whole frames are used again with tiny-x2")
+        );
+        assert_eq!(choose_reuse(Reuse::Off, &model), (Reuse::Off, None));
+        model.reach = Some(10);
+        assert_eq!(choose_reuse(Reuse::Region, &model), (Reuse::Region, None));
     }
 
     #[test]

@@ -79,6 +79,24 @@ pub fn in_flight(
     (16 * workers, wanted.min(machine.memory_bytes / 4))
 }
 
+/// Pictures that are kept to be shown again or built upon, each with its result. Mouths go through half a dozen shapes and
+/// shots come back a few times; more than 16 were never worth their memory.
+pub fn n_composites(
+    machine: Machine,
+    clip: &Clip,
+    pixel_format: PixelFormat,
+    width: usize,
+    height: usize,
+) -> usize {
+    let source = picture_bytes(clip.video.pixel_format, clip.video.width, clip.video.height);
+    let each = source + picture_bytes(pixel_format, width, height);
+    let room = (machine.memory_bytes / 32).min(COMPOSITE_BYTES);
+    (room / each.max(1)).clamp(1, 16) as usize
+}
+
+/// Memory for the pictures that are kept, at most; one is kept whatever it takes.
+const COMPOSITE_BYTES: u64 = 256 << 20;
+
 /// Bytes of the planes of a picture, without padding.
 pub fn picture_bytes(format: PixelFormat, width: usize, height: usize) -> u64 {
     let sample = if format.depth() > 8 { 2 } else { 1 };

@@ -1,35 +1,80 @@
 //! What each stage of the job does with an item.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use framewright_infer::{Canceller, Upscaler};
-use framewright_media::{
-    Decoder, Frame, FrameMaker, Normaliser, Packet, PlanarRgb, Repairs, rgb_from_frame,
-};
+use framewright_media::{Decoder, Error, Frame, Normaliser, Packet, Region, Repairs};
 use framewright_pipeline::{Admission, BoxError, Budget, Rx, Tx};
 
-use crate::upscale::compare::{Compare, Verdict};
+use crate::upscale::cells::Changed;
+use crate::upscale::compare::{Compare, Judgement, Verdict};
+use crate::upscale::compose::Results;
 use crate::upscale::mapping::Mapping;
-use crate::upscale::plan::Decided;
+use crate::upscale::savings::{Savings, Share};
+use crate::upscale::side_films::{SideFilms, View};
+use crate::upscale::worker::Worker;
 use crate::upscale::writer::Writer;
 
-/// What travels from stage to stage, in file order: packets to copy, then a picture.
-pub struct Item {
+/// What travels from stage to stage, in file order: packets to copy, then a picture, if any came with them.
+pub struct Item<P> {
     packets: Vec<Packet>,
-    picture: Picture,
+    picture: Option<P>,
     /// Room for the pixels of the picture and of its result.
     room: Option<Admission>,
 }
 
-enum Picture {
-    /// Packets came without a frame.
-    None,
-    /// To be upscaled; behind the upscale stage, the result.
-    New(Frame),
-    /// The same as the last new one, at its own time.
-    Repeat { pts: i64, duration: i64 },
-    /// Not worked on any more, because the run is to finish: the film ends before it.
+impl<P> Item<P> {
+    /// The same packets with another picture.
+    pub fn try_map<Q, E>(self, map: impl FnOnce(P) -> Result<Q, E>) -> Result<Item<Q>, E> {
+        Ok(Item {
+            packets: self.packets,
+            picture: self.picture.map(map).transpose()?,
+            room: self.room,
+        })
+    }
+}
+
+/// A frame of the film between its comparison and its result.
+pub struct Shot {
+    /// Its place in the film.
+    index: u64,
+    pts: i64,
+    duration: i64,
+    /// Composites that no later frame refers to.
+    forgotten: Vec<u64>,
+    /// How much of it is new and was computed.
+    pub share: Share,
+    /// For the side films.
+    pub view: Option<View>,
+}
+
+/// What there is to compute.
+pub enum Ask {
+    /// All of a picture.
+    Whole { frame: Frame, kept: bool },
+    /// What depends on the changed cells of a composite; the rest is as in the result of `base`.
+    Part {
+        base: u64,
+        composite: Frame,
+        changed: Changed,
+    },
+    /// Nothing: the result of that composite is shown again.
+    Repeat(u64),
+}
+
+/// What was computed.
+pub enum Answer {
+    /// A whole result.
+    Whole { result: Frame, kept: bool },
+    /// A result that is valid in `parts` only; elsewhere it is that of `base`.
+    Part {
+        base: u64,
+        patch: Frame,
+        parts: Vec<Region>,
+    },
+    /// Nothing.
+    Repeat(u64),
+    /// Nothing, because the run is to finish: the film ends before this frame.
     Cut,
 }
 
@@ -40,12 +85,28 @@ pub struct Tally {
     pub frames_in: AtomicU64,
     /// Frames written.
     pub frames_out: AtomicU64,
-    /// Frames among those written that repeat an earlier one.
+    /// Frames among those composed that repeat an earlier one.
     pub repeats: AtomicU64,
     /// Frames that came in another size than the first and were brought to it.
     pub resized: AtomicU64,
+    /// What was computed, and what was not.
+    pub savings: Mutex<Savings>,
     /// What the writer had to repair; known at the end.
     pub repairs: OnceLock<Repairs>,
+}
+
+impl Tally {
+    /// What was computed up to now.
+    pub fn savings(&self) -> Savings {
+        *self.savings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a frame, and gives the sums with it.
+    fn add(&self, share: &Share) -> Savings {
+        let mut savings = self.savings.lock().unwrap_or_else(PoisonError::into_inner);
+        savings.add(share);
+        *savings
+    }
 }
 
 /// Reads one item; `None` after the last.
@@ -64,141 +125,180 @@ pub struct Reader<'a> {
 
 impl Reader<'_> {
     /// The next item of the clip.
-    pub fn next(&mut self) -> Result<Option<Item>, BoxError> {
+    pub fn next(&mut self) -> Result<Option<Item<Frame>>, BoxError> {
         let room = self.budget.admit(self.frame_bytes)?;
         let Some(unit) = self.decoder.next_unit()? else {
             return Ok(None);
         };
-        let (picture, room) = match unit.frame {
-            Some(frame) => {
-                self.tally.frames_in.fetch_add(1, Relaxed);
-                if !self.normaliser.has_size_of(&frame) {
-                    self.tally.resized.fetch_add(1, Relaxed);
-                }
-                (Picture::New(self.normaliser.normalise(frame)?), Some(room))
-            }
-            None => (Picture::None, None),
-        };
-        Ok(Some(Item {
+        let mut item = Item {
             packets: unit.packets,
-            picture,
-            room,
-        }))
+            picture: None,
+            room: None,
+        };
+        if let Some(frame) = unit.frame {
+            self.tally.frames_in.fetch_add(1, Relaxed);
+            if !self.normaliser.has_size_of(&frame) {
+                self.tally.resized.fetch_add(1, Relaxed);
+            }
+            item.picture = Some(self.normaliser.normalise(frame)?);
+            item.room = Some(room);
+        }
+        Ok(Some(item))
     }
 }
 
-/// Marks repeats, and notes for every frame which result it shows.
+/// Finds out what of each frame is new, and notes whose result it shows.
 pub fn compare(
-    rx: &Rx<Item>,
-    tx: &Tx<Item>,
+    rx: &Rx<Item<Frame>>,
+    tx: &Tx<Item<(Shot, Ask)>>,
     mut compare: Compare,
     mapping: &mut Mapping,
+    is_viewed: bool,
 ) -> Result<(), BoxError> {
-    while let Some(mut item) = rx.recv()? {
-        if let Picture::New(frame) = &item.picture {
+    while let Some(item) = rx.recv()? {
+        let mut item = item.try_map(|frame| {
             let index = mapping.n_frames();
-            match compare.judge(index, frame) {
-                Verdict::New => mapping.push(index),
-                Verdict::RepeatOf(kept) => {
-                    mapping.push(kept);
-                    let pts = frame
-                        .pts()
-                        .expect("the decoder gives every frame a timestamp");
-                    item.picture = Picture::Repeat {
-                        pts,
-                        duration: frame.duration,
-                    };
-                    item.room = None;
-                }
-            }
+            let source = is_viewed.then(|| frame.share());
+            let judgement = compare.judge(index, &frame, frame.is_corrupt())?;
+            let view = source.map(|source| View {
+                composite: compare.shown(&judgement).unwrap_or(&source).share(),
+                source,
+                parts: Vec::new(),
+            });
+            mapping.push(match judgement.verdict {
+                Verdict::Repeat(of) => of,
+                _ => index,
+            });
+            Ok::<_, BoxError>(ask(index, frame, judgement, view))
+        })?;
+        if let Some((Shot { view: None, .. }, Ask::Repeat(_))) = &item.picture {
+            // Its pixels are gone, and the reader may go on.
+            item.room = None;
         }
         tx.send(item)?;
     }
     Ok(())
 }
 
-/// One thread's network with its buffers.
-pub struct Worker {
-    upscaler: Box<dyn Upscaler>,
-    input: PlanarRgb,
-    output: PlanarRgb,
-    frames: FrameMaker,
+/// What there is to compute for a frame that was judged.
+pub fn ask(index: u64, frame: Frame, judgement: Judgement, view: Option<View>) -> (Shot, Ask) {
+    let (pts, duration) = (timestamp(&frame), frame.duration);
+    let ask = match judgement.verdict {
+        Verdict::Whole { kept } => Ask::Whole { frame, kept },
+        Verdict::Part {
+            base,
+            composite,
+            changed,
+        } => Ask::Part {
+            base,
+            composite,
+            changed,
+        },
+        Verdict::Repeat(of) => Ask::Repeat(of),
+    };
+    let shot = Shot {
+        index,
+        pts,
+        duration,
+        forgotten: judgement.forgotten,
+        share: Share {
+            cells_changed: judgement.cells_changed,
+            n_cells: judgement.n_cells,
+            older: judgement.older,
+            worst_difference: judgement.worst_difference,
+            computed: 0.0,
+        },
+        view,
+    };
+    (shot, ask)
 }
 
-impl Worker {
-    /// A worker that makes frames as decided.
-    ///
-    /// # Errors
-    /// The pixel format or matrix that was decided on cannot be written.
-    pub fn new(
-        upscaler: Box<dyn Upscaler>,
-        decided: Decided,
-    ) -> Result<Self, framewright_media::Error> {
-        Ok(Self {
-            upscaler,
-            input: PlanarRgb::default(),
-            output: PlanarRgb::default(),
-            frames: FrameMaker::new(decided.pixel_format, decided.tags)?,
-        })
-    }
-
-    /// Ends the network's run from another thread.
-    pub fn canceller(&self) -> Canceller {
-        self.upscaler.canceller()
-    }
-
-    /// Replaces a new picture by its result; everything else passes. When the run is to finish, the pictures that wait
-    /// for a worker are cut off: with a slow network, computing them would keep the user waiting for minutes.
-    pub fn upscale(&mut self, mut item: Item, finishing: bool) -> Result<Item, BoxError> {
-        if finishing {
-            item.picture = Picture::Cut;
-        }
-        if let Picture::New(frame) = &item.picture {
-            rgb_from_frame(frame, &mut self.input)?;
-            self.upscaler.run(&self.input, &mut self.output)?;
-            let mut result = self.frames.frame_from_rgb(&self.output)?;
-            result.set_pts(
-                frame
-                    .pts()
-                    .expect("the decoder gives every frame a timestamp"),
-            );
-            result.duration = frame.duration;
-            item.picture = Picture::New(result);
-        }
-        Ok(item)
-    }
+fn timestamp(frame: &Frame) -> i64 {
+    frame
+        .pts()
+        .expect("the decoder gives every frame a timestamp")
 }
 
-/// Writes everything up to the end or to the first picture cut off, and completes the file when all of it came.
-pub fn write(rx: &Rx<Item>, mut writer: Writer, tally: &Tally) -> Result<(), BoxError> {
-    let mut last: Option<Frame> = None;
+/// Only finds out how much there would be to compute.
+pub fn count(rx: &Rx<Item<(Shot, Ask)>>, worker: &Worker, tally: &Tally) -> Result<(), BoxError> {
+    while let Some(item) = rx.recv()? {
+        if let Some((mut shot, ask)) = item.picture {
+            shot.share.computed = worker.estimate(&ask);
+            tally.add(&shot.share);
+        }
+    }
+    Ok(())
+}
+
+/// Makes results of answers, and shows the side films what happens. Ends at the first picture cut off: a worker may have
+/// begun the next one just before.
+pub fn compose(
+    rx: &Rx<Item<(Shot, Answer)>>,
+    tx: &Tx<Item<Frame>>,
+    tally: &Tally,
+    mut side_films: SideFilms,
+) -> Result<(), BoxError> {
+    let mut results = Results::default();
     let mut cut = false;
     while let Some(item) = rx.recv()? {
-        // A worker may have begun the next picture just before another cut off this one.
-        cut |= matches!(item.picture, Picture::Cut);
+        cut |= matches!(&item.picture, Some((_, Answer::Cut)));
         if cut {
             continue;
         }
-        writer.copy(item.packets)?;
-        match item.picture {
-            Picture::None | Picture::Cut => continue,
-            Picture::New(frame) => {
-                writer.encode(&frame)?;
-                last = Some(frame);
-            }
-            Picture::Repeat { pts, duration } => {
-                let mut frame = last
-                    .as_ref()
-                    .expect("the first frame is never a repeat")
-                    .share();
-                frame.set_pts(pts);
-                frame.duration = duration;
-                writer.encode(&frame)?;
+        let item = item.try_map(|(shot, answer)| {
+            if let Answer::Repeat(_) = answer {
                 tally.repeats.fetch_add(1, Relaxed);
             }
+            let mut result = result_of(&shot, &answer, &mut results)?;
+            let savings = tally.add(&shot.share);
+            if let Some(view) = &shot.view {
+                side_films.show(view, (shot.pts, shot.duration), &shot.share, &savings)?;
+            }
+            result.set_pts(shot.pts);
+            result.duration = shot.duration;
+            Ok::<_, BoxError>(result)
+        })?;
+        tx.send(item)?;
+    }
+    side_films.finish()
+}
+
+/// The result that a frame shows, given the earlier ones.
+///
+/// # Errors
+/// No memory.
+pub fn result_of(shot: &Shot, answer: &Answer, results: &mut Results) -> Result<Frame, Error> {
+    let result = match answer {
+        Answer::Whole { result, kept } => {
+            if *kept {
+                results.keep(shot.index, result);
+            }
+            result.share()
         }
-        tally.frames_out.fetch_add(1, Relaxed);
+        Answer::Part { base, patch, parts } => {
+            let result = results.patched(*base, patch, parts)?;
+            results.keep(shot.index, &result);
+            result
+        }
+        Answer::Repeat(of) => results.get(*of).share(),
+        Answer::Cut => unreachable!("nothing is composed from there on"),
+    };
+    results.forget(&shot.forgotten);
+    Ok(result)
+}
+
+/// Writes everything, and completes the file when all of it came.
+pub fn write(rx: &Rx<Item<Frame>>, mut writer: Writer, tally: &Tally) -> Result<(), BoxError> {
+    while let Some(item) = rx.recv()? {
+        writer.copy(item.packets)?;
+        if let Some(frame) = item.picture {
+            writer.encode(&frame)?;
+            tally.frames_out.fetch_add(1, Relaxed);
+        }
     }
     let _ = tally.repairs.set(writer.finish()?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use crate::upscale::Done;
 use crate::upscale::mapping::{Mapping, percentage};
 use crate::upscale::plan::{Action, Plan};
 use crate::upscale::prepare::Prepared;
+use crate::upscale::savings::Effects;
 use crate::upscale::stages::Tally;
 
 /// The plan for people, a decision to a line.
@@ -52,8 +53,14 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
         match plan.reuse {
             Reuse::Off => "reuse: off".into(),
             Reuse::Frame => format!(
-                "reuse: repeated frames, tolerance {} levels",
-                plan.tolerance
+                "reuse: repeated frames, tolerance {} levels, {} pictures kept",
+                plan.tolerance, plan.composites
+            ),
+            Reuse::Region => format!(
+                "reuse: regions, tolerance {} levels, {} pictures kept, reach {} px",
+                plan.tolerance,
+                plan.composites,
+                plan.reach.unwrap_or_default()
             ),
         },
     ];
@@ -87,6 +94,16 @@ pub fn repeats_line(mapping: &Mapping) -> String {
     format!(
         "frames: {frames}, {unique} to compute, {} repeats ({share:.1} %)",
         frames - unique
+    )
+}
+
+/// What the comparison comes to for the network, for `--plan-only`.
+pub fn effects_line(effects: &Effects) -> String {
+    format!(
+        "to compute: {:.1} % of full frames ({:.1} % of the cells changed; {} frames resemble an older picture most)",
+        100.0 * effects.compute_fraction,
+        100.0 * effects.cells_changed_fraction,
+        effects.older_composite_hits
     )
 }
 
@@ -181,7 +198,7 @@ fn compose(prepared: &Prepared, done: &Done<'_>, output: Option<PathBuf>, notes:
         unique_frames: done.mapping.n_unique(),
         duplicates,
         duplicate_percentage: percentage(duplicates, done.mapping.n_frames()),
-        compute_fraction: percentage(done.mapping.n_unique(), done.mapping.n_frames()) / 100.0,
+        effects: done.tally.savings().effects(),
         wall_secs,
         cpu_secs: cpu_secs(),
         fps: frames_out as f64 / wall_secs,

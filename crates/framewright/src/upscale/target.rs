@@ -63,6 +63,11 @@ impl Target {
         }
     }
 
+    /// The final name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where to write.
     pub fn hidden(&self) -> &Path {
         &self.hidden

@@ -9,6 +9,7 @@
 )]
 
 mod bad_input;
+mod bench;
 mod built_in;
 mod cli;
 mod engines;
@@ -16,5 +17,7 @@ mod env;
 mod interrupt;
 mod models;
 mod quality;
+mod regions;
 mod reuse;
+mod reuse_map;
 mod streams;

@@ -1,0 +1,234 @@
+//! Which parts of a picture are computed again, given the cells that changed.
+//!
+//! Around every changed cell, the result may change as far as chroma is interpolated and the network reaches. A part is
+//! computed with a halo of its own, and has a fixed cost; so parts that lie close together are cheaper as one, and many
+//! parts are dearer than the whole picture. The parts are merged, the best pair first, as long as that saves something.
+
+use framewright_media::{CHROMA_REACH, Region};
+
+use crate::upscale::cells::{CELL, Changed, Grid};
+
+/// What computing costs, in units of one whole picture.
+pub struct Costs<F: Fn(&Region) -> f64> {
+    /// How far a result looks around its place, in pixels of the input.
+    pub reach: usize,
+    /// What every part costs beside its arithmetic.
+    pub fixed: f64,
+    /// The arithmetic of a part, its halo included.
+    pub work: F,
+}
+
+/// A part of the input picture whose result is replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Every pixel whose result may have changed; its edges are even or at the picture's.
+    pub changed: Region,
+    /// What is computed for it: that, and what the chroma of the result looks at.
+    pub computed: Region,
+}
+
+/// The parts to compute, or none where the whole picture is not dearer.
+pub fn parts<F: Fn(&Region) -> f64>(changed: &Changed, costs: &Costs<F>) -> Option<Vec<Part>> {
+    let grid = changed.grid();
+    let (width, height) = (grid.width, grid.height);
+    // One pixel for the chroma of the input, one for that of the result.
+    let grown = costs.reach + 2 * CHROMA_REACH;
+    let part = |pixels: &Region| {
+        let changed = pixels.grown(grown, width, height).aligned(2, width, height);
+        let computed = changed.grown(CHROMA_REACH, width, height);
+        Part { changed, computed }
+    };
+    let cost = |pixels: &Region| costs.fixed + (costs.work)(&part(pixels).computed);
+    let merged = merge(blocks(changed), &cost);
+    let sum: f64 = merged.iter().map(|(_, cost)| cost).sum();
+    let whole = costs.fixed + 1.0;
+    (sum < whole).then(|| merged.iter().map(|(pixels, _)| part(pixels)).collect())
+}
+
+/// About how much of a picture would be computed for these changes at least: the cells that lie in the halo of a changed
+/// one, over all cells. Follows from the picture and the reach alone, not from what anything costs here.
+pub fn coverage(changed: &Changed, reach: usize) -> f64 {
+    // Parts grow by the reach, and are computed with half of it around them on average over the layers.
+    let halo = (reach + reach / 2 + 2 * CHROMA_REACH) / CELL;
+    let (columns, rows) = (changed.grid().columns(), changed.grid().rows());
+    let mut covered = vec![false; columns * rows];
+    let mut row_of_runs = vec![false; columns];
+    let mut mark = |row: usize, run: &mut Vec<bool>| {
+        for y in row.saturating_sub(halo)..rows.min(row + halo + 1) {
+            let to = &mut covered[y * columns..][..columns];
+            for (to, &from) in to.iter_mut().zip(run.iter()) {
+                *to |= from;
+            }
+        }
+        run.fill(false);
+    };
+    let mut last_row = None;
+    for (run, row) in changed.runs() {
+        if let Some(last) = last_row.filter(|&last| last != row) {
+            mark(last, &mut row_of_runs);
+        }
+        last_row = Some(row);
+        row_of_runs[run.start.saturating_sub(halo)..columns.min(run.end + halo)].fill(true);
+    }
+    if let Some(last) = last_row {
+        mark(last, &mut row_of_runs);
+    }
+    let n_covered = covered.iter().filter(|&&covered| covered).count();
+    n_covered as f64 / covered.len() as f64
+}
+
+/// Around the changed cells of each block of 4×4 cells, in reading order. What is closer than that is merged anyway.
+fn blocks(changed: &Changed) -> Vec<Region> {
+    const BLOCK: usize = 4;
+    let Grid { width, height } = changed.grid();
+    let mut blocks: Vec<((usize, usize), Region)> = Vec::new();
+    let mut row_starts_at = 0;
+    let mut row_of_blocks = 0;
+    for (columns, row) in changed.runs() {
+        if row / BLOCK != row_of_blocks {
+            row_of_blocks = row / BLOCK;
+            row_starts_at = blocks.len();
+        }
+        for block in columns.start / BLOCK..columns.end.div_ceil(BLOCK) {
+            let cells = columns.start.max(block * BLOCK)..columns.end.min((block + 1) * BLOCK);
+            let pixels = Region {
+                x: cells.start * CELL..width.min(cells.end * CELL),
+                y: row * CELL..height.min((row + 1) * CELL),
+            };
+            let place = (row_of_blocks, block);
+            match blocks[row_starts_at..]
+                .iter_mut()
+                .find(|(at, _)| *at == place)
+            {
+                Some((_, around)) => *around = union(around, &pixels),
+                None => blocks.push((place, pixels)),
+            }
+        }
+    }
+    blocks.into_iter().map(|(_, pixels)| pixels).collect()
+}
+
+/// Merges regions, each into the one where that saves most, as long as it does.
+fn merge(regions: Vec<Region>, cost: &impl Fn(&Region) -> f64) -> Vec<(Region, f64)> {
+    let mut merged: Vec<(Region, f64)> = Vec::new();
+    for region in regions {
+        let mut region_cost = cost(&region);
+        let mut region = region;
+        loop {
+            let savings = merged
+                .iter()
+                .enumerate()
+                .map(|(place, (other, other_cost))| {
+                    let both = union(other, &region);
+                    let both_cost = cost(&both);
+                    (other_cost + region_cost - both_cost, place, both, both_cost)
+                });
+            let best = savings.max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((_, place, both, both_cost)) = best.filter(|(saving, ..)| *saving > 0.0)
+            else {
+                break;
+            };
+            merged.swap_remove(place);
+            (region, region_cost) = (both, both_cost);
+        }
+        merged.push((region, region_cost));
+    }
+    merged
+}
+
+/// The smallest region around two.
+fn union(a: &Region, b: &Region) -> Region {
+    Region {
+        x: a.x.start.min(b.x.start)..a.x.end.max(b.x.end),
+        y: a.y.start.min(b.y.start)..a.y.end.max(b.y.end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GRID: Grid = Grid {
+        width: 300,
+        height: 203,
+    };
+
+    /// Area with a halo, as engines compute it.
+    fn costs(reach: usize, fixed: f64) -> Costs<impl Fn(&Region) -> f64> {
+        let area = |region: &Region| (region.width() * region.height()) as f64;
+        let whole = area(&Region::whole(GRID.width, GRID.height));
+        Costs {
+            reach,
+            fixed,
+            work: move |region: &Region| {
+                area(&region.grown(reach / 2, GRID.width, GRID.height)) / whole
+            },
+        }
+    }
+
+    fn changed(cells: &[(usize, usize)]) -> Changed {
+        let mut differences = vec![0.0; GRID.n_cells()];
+        for (x, y) in cells {
+            differences[y * GRID.columns() + x] = 1.0;
+        }
+        Changed::above(GRID, &differences, 0.5)
+    }
+
+    #[test]
+    fn changes_that_are_close_become_one_part_and_distant_ones_stay_apart() {
+        let n_parts = |cells| parts(&changed(cells), &costs(10, 0.001)).unwrap().len();
+        assert_eq!(n_parts(&[(3, 3)]), 1);
+        assert_eq!(n_parts(&[(3, 3), (5, 4), (8, 3)]), 1);
+        assert_eq!(n_parts(&[(3, 3), (30, 20)]), 2);
+    }
+
+    #[test]
+    fn the_whole_picture_is_computed_where_parts_are_dearer() {
+        let everywhere: Vec<_> = (0..37)
+            .step_by(5)
+            .flat_map(|x| (0..26).step_by(5).map(move |y| (x, y)))
+            .collect();
+        assert_eq!(parts(&changed(&everywhere), &costs(18, 0.0)), None);
+        let some = [(0, 0), (36, 0), (0, 25), (36, 25), (18, 12)];
+        let n_parts = |fixed| parts(&changed(&some), &costs(10, fixed)).map(|parts| parts.len());
+        assert_eq!(n_parts(0.01), Some(5));
+        // The same parts at a higher price.
+        assert!(n_parts(0.3).is_none_or(|n| n < 5));
+    }
+
+    #[test]
+    fn the_coverage_counts_each_cell_in_a_halo_once() {
+        let n_cells = GRID.n_cells() as f64;
+        let covered = |cells: &[(usize, usize)], reach| {
+            (coverage(&changed(cells), reach) * n_cells).round() as usize
+        };
+        // Halos of 1 cell for a reach of 6 and of 2 for a reach of 10, cut at the edges.
+        assert_eq!(covered(&[], 6), 0);
+        assert_eq!(covered(&[(5, 5)], 6), 9);
+        assert_eq!(covered(&[(5, 5), (6, 5), (20, 5)], 10), 30 + 25);
+        assert_eq!(covered(&[(0, 0), (0, 2), (37, 25)], 6), 2 * 4 + 4);
+    }
+
+    proptest! {
+        #[test]
+        fn every_pixel_that_a_changed_cell_can_reach_is_in_a_part(
+            cells in proptest::collection::vec((0..GRID.columns(), 0..GRID.rows()), 1..30),
+            reach in 0_usize..20, fixed in 0.0..0.02
+        ) {
+            let Some(parts) = parts(&changed(&cells), &costs(reach, fixed)) else { return Ok(()) };
+            for &(x, y) in &cells {
+                let cell = GRID.region(&(x..x + 1), y);
+                let seen = cell.grown(reach + 1, GRID.width, GRID.height);
+                prop_assert!(parts.iter().any(|part| part.changed.contains(&seen)));
+            }
+            for part in &parts {
+                let even = |edge: usize, end: usize| edge.is_multiple_of(2) || edge == end;
+                let Region { x, y } = &part.changed;
+                prop_assert!(even(x.start, 0) && even(y.start, 0));
+                prop_assert!(even(x.end, GRID.width) && even(y.end, GRID.height));
+                prop_assert!(part.computed.contains(&part.changed.grown(1, GRID.width, GRID.height)));
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What does computing a part of a picture cost beside its arithmetic?
+//!
+//! Every part costs the same again for filling rows of the network that nobody sees, for tensors, threads and calls. It
+//! is measured once before the run, on two parts of different size, and decides how many parts are worth while; the
+//! result is the same either way.
+
+use std::time::Instant;
+
+use framewright_infer::{Error, Upscaler};
+use framewright_media::{PlanarRgb, Region};
+
+/// Times that a part is computed; the shortest counts. The first one also takes memory.
+const RUNS: usize = 3;
+
+/// The fixed cost of a part in units of a whole picture of `width` × `height`.
+///
+/// # Errors
+/// The network fails.
+pub fn part_overhead(
+    upscaler: &mut dyn Upscaler,
+    width: usize,
+    height: usize,
+) -> Result<f64, Error> {
+    let picture = PlanarRgb::new(width, height);
+    let mut measure = |edge: usize| -> Result<(f64, f64), Error> {
+        let region = Region {
+            x: 0..width.min(edge),
+            y: 0..height.min(edge),
+        };
+        let mut output = PlanarRgb::default();
+        let mut shortest = f64::INFINITY;
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            upscaler.run_region(&picture, &region, &mut output)?;
+            shortest = shortest.min(start.elapsed().as_secs_f64());
+        }
+        Ok((upscaler.work(&region, width, height), shortest))
+    };
+    Ok(fixed(measure(32)?, measure(128)?))
+}
+
+/// The intercept of the line through two points of (arithmetic, time), in units of arithmetic; never negative, and never
+/// so large that a part of a third of the picture would not be worth while. Rounded to a power of two, so that two runs on
+/// one machine most often decide alike: ONNX Runtime's results for parts differ from those for the whole in the last bits.
+fn fixed(small: (f64, f64), large: (f64, f64)) -> f64 {
+    let per_unit = (large.1 - small.1) / (large.0 - small.0);
+    let fixed = small.1 / per_unit - small.0;
+    if fixed.is_finite() && fixed > 0.0 {
+        fixed.min(0.5).log2().round().exp2()
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fixed_cost_is_what_no_arithmetic_would_take() {
+        // 2 s for a whole picture and 0.1 s for every part.
+        let time = |work: f64| (work, 2.0 * work + 0.1);
+        assert!((fixed(time(0.01), time(0.2)) - 0.0625).abs() < 1e-12);
+        // Measured the wrong way round, on a busy machine or on one point.
+        assert!(fixed((0.01, 0.2), (0.2, 0.1)).abs() < f64::EPSILON);
+        assert!(fixed((0.2, 0.1), (0.2, 0.1)).abs() < f64::EPSILON);
+    }
+}

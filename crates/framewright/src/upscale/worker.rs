@@ -1,0 +1,172 @@
+//! A worker: one network, and the memory it works in.
+
+use framewright_infer::{Canceller, Upscaler};
+use framewright_media::{
+    Error, Frame, FrameMaker, PlanarRgb, Region, rgb_from_frame, rgb_from_part,
+};
+use framewright_pipeline::BoxError;
+
+use crate::upscale::cells::Changed;
+use crate::upscale::plan::Decided;
+use crate::upscale::regions::{Costs, Part, parts};
+use crate::upscale::stages::{Answer, Ask, Item, Shot};
+
+/// Computes results, whole or in parts.
+pub struct Worker {
+    upscaler: Box<dyn Upscaler>,
+    /// The picture, or, where only parts of it are computed, what these look at.
+    input: PlanarRgb,
+    /// A part on its way into or out of a picture.
+    part: PlanarRgb,
+    output: PlanarRgb,
+    frames: FrameMaker,
+    /// What a part costs beside its arithmetic, in units of a whole picture.
+    fixed_cost: f64,
+}
+
+impl Worker {
+    /// A worker that writes frames as decided.
+    ///
+    /// # Errors
+    /// The output's pixel format cannot be written.
+    pub fn new(
+        upscaler: Box<dyn Upscaler>,
+        decided: Decided,
+        fixed_cost: f64,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            upscaler,
+            input: PlanarRgb::default(),
+            part: PlanarRgb::default(),
+            output: PlanarRgb::default(),
+            frames: FrameMaker::new(decided.pixel_format, decided.tags)?,
+            fixed_cost,
+        })
+    }
+
+    /// Ends the network's run from another thread.
+    pub fn canceller(&self) -> Canceller {
+        self.upscaler.canceller()
+    }
+
+    /// Computes what is asked. When the run is to finish, the pictures that wait for a worker are cut off: with a slow
+    /// network, computing them would keep the user waiting for minutes.
+    ///
+    /// # Errors
+    /// The network fails or was cancelled, or there is no memory.
+    pub fn upscale(
+        &mut self,
+        item: Item<(Shot, Ask)>,
+        finishing: bool,
+    ) -> Result<Item<(Shot, Answer)>, BoxError> {
+        item.try_map(|(mut shot, ask)| {
+            let answer = match ask {
+                Ask::Repeat(of) => Answer::Repeat(of),
+                _ if finishing => Answer::Cut,
+                ask => self.answer(ask, &mut shot)?,
+            };
+            Ok((shot, answer))
+        })
+    }
+
+    /// Computes what is asked for a frame.
+    ///
+    /// # Errors
+    /// As [`upscale`](Self::upscale).
+    pub fn answer(&mut self, ask: Ask, shot: &mut Shot) -> Result<Answer, BoxError> {
+        match ask {
+            Ask::Repeat(of) => Ok(Answer::Repeat(of)),
+            Ask::Whole { frame, kept } => {
+                shot.share.computed = 1.0;
+                let result = self.result(&frame)?;
+                Ok(Answer::Whole { result, kept })
+            }
+            Ask::Part {
+                base,
+                composite,
+                changed,
+            } => match self.parts(&composite, &changed) {
+                Some(parts) => self.patch(base, &composite, &parts, shot),
+                None => self.answer(
+                    Ask::Whole {
+                        frame: composite,
+                        kept: true,
+                    },
+                    shot,
+                ),
+            },
+        }
+    }
+
+    /// Computes all of a picture.
+    ///
+    /// # Errors
+    /// As [`upscale`](Self::upscale).
+    pub fn result(&mut self, frame: &Frame) -> Result<Frame, BoxError> {
+        rgb_from_frame(frame, &mut self.input)?;
+        self.upscaler.run(&self.input, &mut self.output)?;
+        Ok(self.frames.frame_from_rgb(&self.output)?)
+    }
+
+    /// How much [`upscale`](Self::upscale) would compute, in units of a whole picture.
+    pub fn estimate(&self, ask: &Ask) -> f64 {
+        match ask {
+            Ask::Repeat(_) => 0.0,
+            Ask::Whole { .. } => 1.0,
+            Ask::Part {
+                composite, changed, ..
+            } => {
+                let (width, height) = (composite.width(), composite.height());
+                let work = |part: &Part| self.upscaler.work(&part.computed, width, height);
+                self.parts(composite, changed)
+                    .map_or(1.0, |parts| parts.iter().map(work).sum())
+            }
+        }
+    }
+
+    /// What to compute for a composite; none where that is all of it.
+    fn parts(&self, composite: &Frame, changed: &Changed) -> Option<Vec<Part>> {
+        let (width, height) = (composite.width(), composite.height());
+        let costs = Costs {
+            reach: self.upscaler.model().reach?,
+            fixed: self.fixed_cost,
+            work: |region: &Region| self.upscaler.work(region, width, height),
+        };
+        parts(changed, &costs)
+    }
+
+    fn patch(
+        &mut self,
+        base: u64,
+        composite: &Frame,
+        parts: &[Part],
+        shot: &mut Shot,
+    ) -> Result<Answer, BoxError> {
+        let (width, height) = (composite.width(), composite.height());
+        let model = self.upscaler.model();
+        let (scale, reach) = (model.scale as usize, model.reach.unwrap_or(usize::MAX));
+        let mut patch = self.frames.blank(scale * width, scale * height)?;
+        self.input.resize(width, height);
+        for part in parts {
+            let seen = part.computed.grown(reach, width, height);
+            rgb_from_part(composite, &seen, &mut self.part)?;
+            self.input.put(&seen, &self.part);
+            self.upscaler
+                .run_region(&self.input, &part.computed, &mut self.output)?;
+            let (have, want) = (part.computed.scaled(scale), part.changed.scaled(scale));
+            self.frames
+                .write_part(&self.output, &have, &want, &mut patch);
+            shot.share.computed += self.upscaler.work(&part.computed, width, height);
+        }
+        let parts: Vec<_> = parts.iter().map(|part| part.changed.clone()).collect();
+        let results = parts.iter().map(|part| part.scaled(scale)).collect();
+        if let Some(view) = &mut shot.view {
+            view.parts = parts;
+        }
+        Ok(Answer::Part {
+            base,
+            patch,
+            parts: results,
+        })
+    }
+}
