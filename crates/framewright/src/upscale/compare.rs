@@ -243,7 +243,7 @@ impl Compare {
             if complete {
                 limits = Limits {
                     changed: n_changed - 1,
-                    probed: Some(n_probed / 2),
+                    probed: (n_changed > n_cells / 16).then_some(n_probed / 2),
                 };
             }
         }
@@ -262,8 +262,9 @@ impl Compare {
 struct Limits {
     /// More changed cells than these are too many.
     changed: usize,
-    /// So many of them may be in the rows that are looked at first: half of those of a closer composite. In noise all
-    /// composites are about as far away, and looking at each to the end would only take time. None: as many as `MOST`.
+    /// So many of them may be in the rows that are looked at first, where much has changed: half of those of a closer
+    /// composite. In noise all composites are about as far away, and looking at each to the end would only take time.
+    /// None: as many as `MOST`.
     probed: Option<usize>,
 }
 

@@ -26,7 +26,8 @@ pub(super) struct Kernel {
     pub(super) outputs: usize,
     /// Tiles computed side by side.
     tiles: usize,
-    lanes: usize,
+    /// Tiles of a vector: a row is computed in whole ones.
+    pub(super) lanes: usize,
 }
 
 /// Two rows of results of one layer.

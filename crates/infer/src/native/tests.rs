@@ -329,17 +329,24 @@ proptest! {
 #[test]
 fn work_is_the_share_of_multiply_adds_of_all_layers_with_what_they_need_around_the_region() {
     let network = network(8, 3, 2, None, 3);
-    let worker = model(&network, (Isa::Portable, Arithmetic::Fp32)).upscaler();
+    let model = model(&network, (Isa::Portable, Arithmetic::Fp32));
+    let lanes = model.packed.layers[0].kernel.lanes;
+    assert!(lanes >= 3, "tiles of a vector");
+    let worker = model.upscaler();
     let work = |x, y| worker.work(&Region { x, y }, 40, 30);
     let exactly =
         |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{found} {expected}");
-    let whole = 9.0 * (3.0 * 8.0 + 8.0 * 8.0 + 8.0 * 12.0) * 40.0 * 30.0;
-    // One pixel: the last layer computes it, the one before 3 x 3 pixels, the first 5 x 5.
-    let one = 9.0 * (3.0 * 8.0 * 25.0 + 8.0 * 8.0 * 9.0 + 8.0 * 12.0);
-    exactly(work(20..21, 15..16), one / whole);
-    // In a corner only what lies inside the picture.
-    let corner = 9.0 * (3.0 * 8.0 * 9.0 + 8.0 * 8.0 * 4.0 + 8.0 * 12.0);
-    exactly(work(39..40, 0..1), corner / whole);
+    // Channels in times channels out of the layers, times pairs of rows, times tiles in whole vectors; a tile and a pair
+    // of rows are four pixels, a pixel nine products.
+    let sum = |tiles: usize, pairs: [usize; 3]| {
+        let layers = 3 * 8 * pairs[0] + 8 * 8 * pairs[1] + 8 * 12 * pairs[2];
+        (9 * 4 * tiles.next_multiple_of(lanes) * layers) as f64
+    };
+    let whole = sum(20, [15; 3]);
+    // One pixel: the last layer computes row 15, the one before rows 14 to 16, the first 13 to 17.
+    exactly(work(20..21, 15..16), sum(3, [3, 2, 1]) / whole);
+    // In a corner only what lies inside the picture: rows 0 to 2 of the first layer.
+    exactly(work(39..40, 0..1), sum(2, [2, 1, 1]) / whole);
     assert_eq!(work(0..40, 0..30).to_bits(), 1_f64.to_bits());
     assert!(work(0..20, 0..30) + work(20..40, 0..30) > 1.0);
 }

@@ -1,5 +1,6 @@
 //! One worker: the shared network, and rows of its own.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -110,14 +111,19 @@ pub(super) fn size_bytes(packed: &Packed, region: &Region, width: usize, height:
     Flow::size_bytes(packed, region, width, height) + Finish::size_bytes(packed, region.x.len())
 }
 
-/// Multiply-adds of all layers, each on what is needed of it for `region` of a picture of `width` × `height`.
+/// Multiply-adds of all layers for `region` of a picture of `width` × `height`: each on what is needed of it, filled up to
+/// whole vectors of tiles and to pairs of rows, as the kernels do it. So a narrow part counts for what it takes.
 fn multiply_adds(packed: &Packed, region: &Region, width: usize, height: usize) -> u64 {
     // The first is the picture, which is not computed.
     let computed = needed(packed, region, width, height).skip(1);
+    let pairs = |range: &Range<usize>| range.end.div_ceil(2) - range.start / 2;
     packed
         .layers
         .iter()
         .zip(computed)
-        .map(|(layer, of)| (layer.multiply_adds * of.width() * of.height()) as u64)
+        .map(|(layer, of)| {
+            let tiles = pairs(&of.x).next_multiple_of(layer.kernel.lanes);
+            (layer.multiply_adds * 4 * tiles * pairs(&of.y)) as u64
+        })
         .sum()
 }
