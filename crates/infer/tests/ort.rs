@@ -12,26 +12,19 @@
     reason = "helpers of a test may panic and print as the test does"
 )]
 
+#[path = "support/library.rs"]
+mod library;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use framewright_infer::{Choice, Engine, Error, Model, Upscaler, find_library};
+use framewright_infer::{Choice, Engine, Error, Model, Upscaler};
 use framewright_media::PlanarRgb;
 use half::f16;
 
-fn library_is_here() -> bool {
-    match find_library() {
-        Ok(_) => true,
-        // A wrong FRAMEWRIGHT_ORT must not pass for "not installed".
-        Err(Error::MissingLibrary { .. }) => {
-            println!("skipped: ONNX Runtime is not here");
-            false
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
+use library::library_is_here;
 
 fn asset(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -12,26 +12,19 @@
     reason = "helpers of a test may panic and print as the test does"
 )]
 
+#[path = "support/library.rs"]
+mod library;
+
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use framewright_infer::{Choice, Engine, Error, Model, Region, Upscaler, find_library};
+use framewright_infer::{Choice, Engine, Error, Model, Region, Upscaler};
 use framewright_media::PlanarRgb;
 
-fn library_is_here() -> bool {
-    match find_library() {
-        Ok(_) => true,
-        // A wrong FRAMEWRIGHT_ORT must not pass for "not installed".
-        Err(Error::MissingLibrary { .. }) => {
-            println!("skipped: ONNX Runtime is not here");
-            false
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
+use library::library_is_here;
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -77,7 +77,7 @@ fn at_any_tolerance_the_result_is_that_of_a_full_run_on_the_composite() {
 }
 
 #[test]
-fn several_passes_and_other_engines_show_the_composite_too() {
+fn several_passes_show_the_composite_too() {
     let Some(path) = asset("clips/2d/dialogue_limited_web.mp4") else {
         return;
     };
