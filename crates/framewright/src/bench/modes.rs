@@ -92,10 +92,15 @@ impl Mode {
             reuse: self.reuse,
             ..plan.clone()
         };
-        if !self.pipelined {
-            (plan.workers, plan.window, plan.memory_budget_bytes) = (1, 1, 1);
-        }
+        let planned = (plan.workers, plan.window, plan.memory_budget_bytes);
+        (plan.workers, plan.window, plan.memory_budget_bytes) = self.in_flight(planned);
         plan
+    }
+
+    /// Workers, places in the window and bytes of pixels in flight, given what is planned. A budget of one byte admits one
+    /// frame, and the next when that one has been written.
+    fn in_flight(self, planned: (usize, usize, u64)) -> (usize, usize, u64) {
+        if self.pipelined { planned } else { (1, 1, 1) }
     }
 }
 
@@ -277,6 +282,20 @@ impl Watched {
             gauges,
             _link: all.on_stop(move || inner.stop()),
             _progress: Progress::start(screen, sample),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_frame_at_a_time_has_room_for_no_more() {
+        let planned = (8, 128, 1 << 30);
+        assert_eq!(Mode::ONE_AT_A_TIME.in_flight(planned), (1, 1, 1));
+        for mode in [Mode::PIPELINED, Mode::FRAME, Mode::REGION] {
+            assert_eq!(mode.in_flight(planned), planned);
         }
     }
 }

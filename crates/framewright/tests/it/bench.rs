@@ -217,31 +217,6 @@ fn every_mode_upscales_the_same_frames_and_nothing_is_left() {
 }
 
 #[test]
-fn one_frame_at_a_time_means_that_no_two_stages_work_at_once() {
-    let env = TestEnv::new();
-    clip(&env);
-    let more = [
-        "--seconds",
-        "4",
-        "--start",
-        "0",
-        "--encoder",
-        "null",
-        "--json",
-    ];
-    let run = bench(&env, &more).expect_code(0);
-    let busy = &document(&run)["modes"][0]["busy"];
-    let shares = busy
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|stage| stage["share"].as_f64().unwrap());
-    let sum: f64 = shares.sum();
-    // Each thread counts its last steps before it waits, a little of which overlaps.
-    assert!(sum < 1.2, "{busy}");
-}
-
-#[test]
 fn the_table_stands_on_stdout_and_what_goes_on_on_stderr() {
     let env = TestEnv::new();
     clip(&env);
