@@ -101,7 +101,7 @@ pub fn run(screen: &Screen) -> anyhow::Result<Done> {
     screen.say(&Line::Info(format!(
         "fetching ONNX Runtime {VERSION} with pip"
     )));
-    let watch = signals::watch(|| (), |_| ())?;
+    let watch = signals::watch(|_| (), |_| ())?;
     let fetched = fetch(wheel, &partial.0, || watch.caught().is_some());
     if let Some(exit) = watch.caught() {
         return Err(fail(exit, "interrupted; nothing is installed"));

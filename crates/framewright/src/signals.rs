@@ -31,12 +31,12 @@ pub struct Watch {
 
 /// Watches for signals. The first one calls `finish` (take no new input, complete what is
 /// in flight), the second `stop` (drop what is in flight), the third ends the process on
-/// the spot. Both closures run on the watcher's thread and return soon; `stop` is told what the process is to end with.
+/// the spot. Both closures run on the watcher's thread and return soon, and are told what the process is to end with.
 ///
 /// # Errors
 /// The system refuses a handler or a thread.
 pub fn watch(
-    finish: impl FnOnce() + Send + 'static,
+    finish: impl FnOnce(Exit) + Send + 'static,
     stop: impl FnOnce(Exit) + Send + 'static,
 ) -> anyhow::Result<Watch> {
     let signals = Signals::new(wanted()).context("cannot watch for signals")?;
@@ -60,13 +60,18 @@ fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("signals".into()).spawn(body)
 }
 
-fn react(mut signals: Signals, first: &AtomicI32, finish: impl FnOnce(), stop: impl FnOnce(Exit)) {
+fn react(
+    mut signals: Signals,
+    first: &AtomicI32,
+    finish: impl FnOnce(Exit),
+    stop: impl FnOnce(Exit),
+) {
     let mut arriving = signals.forever();
     let Some(signal) = arriving.next() else {
         return;
     };
     first.store(signal, Ordering::SeqCst);
-    finish();
+    finish(exit_for(signal));
     if arriving.next().is_none() {
         return;
     }
@@ -137,7 +142,10 @@ mod tests {
             let (called, calls) = sync_channel(2);
             let also_called = called.clone();
             let watch = watch(
-                move || called.send("finish").unwrap(),
+                move |told| {
+                    assert_eq!(told, exit);
+                    called.send("finish").unwrap();
+                },
                 move |told| {
                     assert_eq!(told, exit);
                     also_called.send("stop").unwrap();

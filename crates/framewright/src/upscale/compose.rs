@@ -22,20 +22,15 @@ impl Results {
 
     /// The result of composite `id`, which must be kept.
     pub fn get(&self, id: u64) -> &Frame {
-        let found = self.kept.iter().find(|(kept, _)| *kept == id);
-        &found
-            .expect("only composites that are kept are referred to")
-            .1
+        kept(&self.kept, id)
     }
 
-    /// The result of composite `base`, with `parts` of `patch` in it.
+    /// The result of composite `base`, which must be kept, with `parts` of `patch` in it.
     ///
     /// # Errors
     /// No memory.
     pub fn patched(&mut self, base: u64, patch: &Frame, parts: &[Region]) -> Result<Frame, Error> {
-        let found = self.kept.iter().find(|(kept, _)| *kept == base);
-        let (_, base) = found.expect("only composites that are kept are built upon");
-        let mut result = self.pool.copy(base)?;
+        let mut result = self.pool.copy(kept(&self.kept, base))?;
         for part in parts {
             result.copy_part(patch, part);
         }
@@ -46,4 +41,10 @@ impl Results {
     pub fn forget(&mut self, ids: &[u64]) {
         self.kept.retain(|(id, _)| !ids.contains(id));
     }
+}
+
+fn kept(results: &[(u64, Frame)], id: u64) -> &Frame {
+    let found = results.iter().find(|(kept, _)| *kept == id);
+    let (_, result) = found.expect("`compare` refers to composites only until it forgets them");
+    result
 }

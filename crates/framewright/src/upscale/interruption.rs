@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use framewright_media::Interrupt;
 use framewright_pipeline::Control;
-use signal_hook::consts::SIGINT;
 use signal_hook::low_level;
 
 use crate::exit::Exit;
@@ -48,7 +46,7 @@ impl Interruption {
             let (screen, last_words) = (screen.clone(), screen.clone());
             let shared = Arc::clone(&shared);
             signals::watch(
-                move || {
+                move |_| {
                     let text =
                         "interrupted: completing the frames in flight; once more stops at once";
                     screen.say(&Line::Info(text.into()));
@@ -74,19 +72,10 @@ impl Interruption {
         screen: &Screen,
     ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let by_key = Arc::new(AtomicBool::new(false));
-        // Set before the watcher hears of it.
-        signal_hook::flag::register(SIGINT, Arc::clone(&by_key))
-            .context("cannot watch for signals")?;
         let watch = {
             let (control, interrupt, screen) = (control.clone(), interrupt.clone(), screen.clone());
             let shared = Arc::clone(&shared);
-            let stop = move || {
-                let exit = if by_key.load(Ordering::SeqCst) {
-                    Exit::Interrupted
-                } else {
-                    Exit::Terminated
-                };
+            let stop = move |exit| {
                 interrupt.set();
                 control.stop();
                 shared.end_soon(exit, &screen);

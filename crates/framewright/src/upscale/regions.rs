@@ -2,11 +2,11 @@
 //!
 //! Around every changed cell, the result may change as far as chroma is interpolated and the network reaches. A part is
 //! computed with a halo of its own, and has a fixed cost; so parts that lie close together are cheaper as one, and many
-//! parts are dearer than the whole picture. The parts are merged, the best pair first, as long as that saves something.
+//! parts are dearer than the whole picture. Each part is merged with the one where that saves most, as long as it does.
 
 use framewright_media::{CHROMA_REACH, Region};
 
-use crate::upscale::cells::{CELL, Changed, Grid};
+use crate::upscale::cells::{CELL, Changed};
 
 /// What computing costs, in units of one whole picture.
 pub struct Costs<F: Fn(&Region) -> f64> {
@@ -25,6 +25,8 @@ pub struct Part {
     pub changed: Region,
     /// What is computed for it: that, and what the chroma of the result looks at.
     pub computed: Region,
+    /// What the network looks at to compute that.
+    pub seen: Region,
 }
 
 /// The parts to compute, or none where the whole picture is not dearer.
@@ -36,7 +38,12 @@ pub fn parts<F: Fn(&Region) -> f64>(changed: &Changed, costs: &Costs<F>) -> Opti
     let part = |pixels: &Region| {
         let changed = pixels.grown(grown, width, height).aligned(2, width, height);
         let computed = changed.grown(CHROMA_REACH, width, height);
-        Part { changed, computed }
+        let seen = computed.grown(costs.reach, width, height);
+        Part {
+            changed,
+            computed,
+            seen,
+        }
     };
     let cost = |pixels: &Region| costs.fixed + (costs.work)(&part(pixels).computed);
     let merged = merge(blocks(changed), &cost);
@@ -52,26 +59,11 @@ pub fn coverage(changed: &Changed, reach: usize) -> f64 {
     let halo = (reach + reach / 2 + 2 * CHROMA_REACH) / CELL;
     let (columns, rows) = (changed.grid().columns(), changed.grid().rows());
     let mut covered = vec![false; columns * rows];
-    let mut row_of_runs = vec![false; columns];
-    let mut mark = |row: usize, run: &mut Vec<bool>| {
-        for y in row.saturating_sub(halo)..rows.min(row + halo + 1) {
-            let to = &mut covered[y * columns..][..columns];
-            for (to, &from) in to.iter_mut().zip(run.iter()) {
-                *to |= from;
-            }
-        }
-        run.fill(false);
-    };
-    let mut last_row = None;
     for (run, row) in changed.runs() {
-        if let Some(last) = last_row.filter(|&last| last != row) {
-            mark(last, &mut row_of_runs);
+        let across = run.start.saturating_sub(halo)..columns.min(run.end + halo);
+        for row in row.saturating_sub(halo)..rows.min(row + halo + 1) {
+            covered[row * columns..][across.clone()].fill(true);
         }
-        last_row = Some(row);
-        row_of_runs[run.start.saturating_sub(halo)..columns.min(run.end + halo)].fill(true);
-    }
-    if let Some(last) = last_row {
-        mark(last, &mut row_of_runs);
     }
     let n_covered = covered.iter().filter(|&&covered| covered).count();
     n_covered as f64 / covered.len() as f64
@@ -80,32 +72,25 @@ pub fn coverage(changed: &Changed, reach: usize) -> f64 {
 /// Around the changed cells of each block of 4×4 cells, in reading order. What is closer than that is merged anyway.
 fn blocks(changed: &Changed) -> Vec<Region> {
     const BLOCK: usize = 4;
-    let Grid { width, height } = changed.grid();
-    let mut blocks: Vec<((usize, usize), Region)> = Vec::new();
-    let mut row_starts_at = 0;
-    let mut row_of_blocks = 0;
-    for (columns, row) in changed.runs() {
-        if row / BLOCK != row_of_blocks {
-            row_of_blocks = row / BLOCK;
-            row_starts_at = blocks.len();
+    let mut blocks: Vec<Region> = Vec::new();
+    // Those of the row of blocks that is being read, each with its column.
+    let mut row_of_blocks: (usize, Vec<(usize, Region)>) = (0, Vec::new());
+    for (run, row) in changed.runs() {
+        if row / BLOCK != row_of_blocks.0 {
+            blocks.extend(row_of_blocks.1.drain(..).map(|(_, around)| around));
+            row_of_blocks.0 = row / BLOCK;
         }
-        for block in columns.start / BLOCK..columns.end.div_ceil(BLOCK) {
-            let cells = columns.start.max(block * BLOCK)..columns.end.min((block + 1) * BLOCK);
-            let pixels = Region {
-                x: cells.start * CELL..width.min(cells.end * CELL),
-                y: row * CELL..height.min((row + 1) * CELL),
-            };
-            let place = (row_of_blocks, block);
-            match blocks[row_starts_at..]
-                .iter_mut()
-                .find(|(at, _)| *at == place)
-            {
+        for block in run.start / BLOCK..run.end.div_ceil(BLOCK) {
+            let cells = run.start.max(block * BLOCK)..run.end.min((block + 1) * BLOCK);
+            let pixels = changed.grid().region(&cells, row);
+            match row_of_blocks.1.iter_mut().find(|(at, _)| *at == block) {
                 Some((_, around)) => *around = union(around, &pixels),
-                None => blocks.push((place, pixels)),
+                None => row_of_blocks.1.push((block, pixels)),
             }
         }
     }
-    blocks.into_iter().map(|(_, pixels)| pixels).collect()
+    blocks.extend(row_of_blocks.1.into_iter().map(|(_, around)| around));
+    blocks
 }
 
 /// Merges regions, each into the one where that saves most, as long as it does.
@@ -147,6 +132,7 @@ fn union(a: &Region, b: &Region) -> Region {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upscale::cells::Grid;
     use proptest::prelude::*;
 
     const GRID: Grid = Grid {
@@ -228,6 +214,7 @@ mod tests {
                 prop_assert!(even(x.start, 0) && even(y.start, 0));
                 prop_assert!(even(x.end, GRID.width) && even(y.end, GRID.height));
                 prop_assert!(part.computed.contains(&part.changed.grown(1, GRID.width, GRID.height)));
+                prop_assert!(part.seen.contains(&part.computed.grown(reach, GRID.width, GRID.height)));
             }
         }
     }

@@ -9,8 +9,15 @@ use std::time::Instant;
 use framewright_infer::{Error, Upscaler};
 use framewright_media::{PlanarRgb, Region};
 
+/// Edge of the smaller of the two parts, in pixels.
+const SMALL: usize = 32;
+
 /// Times that a part is computed; the shortest counts. The first one also takes memory.
 const RUNS: usize = 3;
+
+/// From this share of a whole picture on, a small part is so large by its halo that nothing else about it counts, and
+/// measuring it would only take long: a network that reaches over hundreds of pixels takes a minute for it.
+const LARGE: f64 = 0.05;
 
 /// The fixed cost of a part in units of a whole picture of `width` × `height`.
 ///
@@ -21,12 +28,16 @@ pub fn part_overhead(
     width: usize,
     height: usize,
 ) -> Result<f64, Error> {
+    let corner = |edge: usize| Region {
+        x: 0..width.min(edge),
+        y: 0..height.min(edge),
+    };
+    if upscaler.work(&corner(SMALL), width, height) > LARGE {
+        return Ok(0.0);
+    }
     let picture = PlanarRgb::new(width, height);
     let mut measure = |edge: usize| -> Result<(f64, f64), Error> {
-        let region = Region {
-            x: 0..width.min(edge),
-            y: 0..height.min(edge),
-        };
+        let region = corner(edge);
         let mut output = PlanarRgb::default();
         let mut shortest = f64::INFINITY;
         for _ in 0..RUNS {
@@ -36,7 +47,7 @@ pub fn part_overhead(
         }
         Ok((upscaler.work(&region, width, height), shortest))
     };
-    Ok(fixed(measure(32)?, measure(128)?))
+    Ok(fixed(measure(SMALL)?, measure(4 * SMALL)?))
 }
 
 /// The intercept of the line through two points of (arithmetic, time), in units of arithmetic; never negative, and never
@@ -55,6 +66,36 @@ fn fixed(small: (f64, f64), large: (f64, f64)) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use framewright_infer::nearest::Nearest;
+    use framewright_infer::{Canceller, ModelInfo};
+
+    /// A network that cannot do with less than the whole picture, and must not be run for it.
+    struct Global(ModelInfo);
+
+    impl Upscaler for Global {
+        fn model(&self) -> &ModelInfo {
+            &self.0
+        }
+
+        fn run(&mut self, _: &PlanarRgb, _: &mut PlanarRgb) -> Result<(), Error> {
+            unreachable!("nothing is to be measured")
+        }
+
+        fn work(&self, _: &Region, _: usize, _: usize) -> f64 {
+            0.3
+        }
+
+        fn canceller(&self) -> Canceller {
+            Canceller::new(|| ())
+        }
+    }
+
+    #[test]
+    fn a_network_that_looks_far_is_not_run_before_the_film() {
+        let info = Nearest::new().model().clone();
+        let overhead = part_overhead(&mut Global(info), 1280, 720).unwrap();
+        assert!(overhead.abs() < f64::EPSILON);
+    }
 
     #[test]
     fn the_fixed_cost_is_what_no_arithmetic_would_take() {

@@ -143,14 +143,12 @@ impl Worker {
         shot: &mut Shot,
     ) -> Result<Answer, BoxError> {
         let (width, height) = (composite.width(), composite.height());
-        let model = self.upscaler.model();
-        let (scale, reach) = (model.scale as usize, model.reach.unwrap_or(usize::MAX));
+        let scale = self.upscaler.model().scale as usize;
         let mut patch = self.frames.blank(scale * width, scale * height)?;
         self.input.resize(width, height);
         for part in parts {
-            let seen = part.computed.grown(reach, width, height);
-            rgb_from_part(composite, &seen, &mut self.part)?;
-            self.input.put(&seen, &self.part);
+            rgb_from_part(composite, &part.seen, &mut self.part)?;
+            self.input.put(&part.seen, &self.part);
             self.upscaler
                 .run_region(&self.input, &part.computed, &mut self.output)?;
             let (have, want) = (part.computed.scaled(scale), part.changed.scaled(scale));
