@@ -27,4 +27,5 @@ pub use error::Error;
 pub use framewright_media::Region;
 pub use library::{data_dir, find_library};
 pub use model::{Choice, Engine, Model, Precision};
+pub use native::{Incremental, Update, Updated};
 pub use upscaler::{Canceller, ModelInfo, Upscaler};

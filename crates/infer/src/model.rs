@@ -11,7 +11,9 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::builtin::{self, Builtin};
-use crate::native::{Arithmetic, Isa, NativeModel, Network, NotCompact, onnx, safetensors};
+use crate::native::{
+    Arithmetic, Incremental, Isa, NativeModel, Network, NotCompact, onnx, safetensors,
+};
 use crate::nearest::{self, Nearest};
 use crate::ort::OnnxModel;
 use crate::passes::{self, Passes};
@@ -158,6 +160,27 @@ impl Model {
                 Kind::Native(model) => model.worker_bytes(width, height),
                 Kind::Onnx(_) => ORT_BYTES_PER_PIXEL * (width * height) as u64,
             }
+    }
+
+    /// Bytes of the state that workers of [`incremental`](Self::incremental) share, for pictures of `width` × `height`; none
+    /// where the engine keeps none, or the model runs in several passes.
+    pub fn incremental_bytes(&self, width: usize, height: usize) -> Option<u64> {
+        let model = self.keeps_state()?;
+        Some(model.incremental_bytes(width, height))
+    }
+
+    /// `n` workers that bring one kept state of the network from picture to picture, each `width` × `height` pixels large;
+    /// none where [`incremental_bytes`](Self::incremental_bytes) says none. The state takes memory as it is filled.
+    pub fn incremental(&self, width: usize, height: usize, n: usize) -> Option<Vec<Incremental>> {
+        let model = self.keeps_state()?;
+        Some(model.incremental(width, height, n))
+    }
+
+    fn keeps_state(&self) -> Option<&NativeModel> {
+        match &self.kind {
+            Kind::Native(model) if self.info.passes == 1 => Some(model),
+            _ => None,
+        }
     }
 
     /// `n` upscalers, one for each worker thread; each computes on one thread.

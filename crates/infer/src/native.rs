@@ -9,6 +9,7 @@
 //! docs/native-engine.md explains why it is fast.
 
 mod flow;
+mod incremental;
 mod isa;
 mod kernel;
 mod layer;
@@ -20,11 +21,13 @@ mod result;
 mod rows;
 pub(crate) mod safetensors;
 mod simd;
+mod tiles;
 mod upscaler;
 mod winograd;
 
 use std::sync::Arc;
 
+pub use incremental::{Incremental, Update, Updated};
 pub(crate) use isa::{Arithmetic, Isa};
 pub(crate) use network::{Network, NotCompact};
 use packed::Packed;
@@ -78,6 +81,18 @@ impl NativeModel {
     /// A worker.
     pub(crate) fn upscaler(&self) -> NativeUpscaler {
         NativeUpscaler::new(Arc::clone(&self.packed), self.info.clone())
+    }
+
+    /// `n` workers that share one state of the network, for pictures of `width` × `height`.
+    pub(crate) fn incremental(&self, width: usize, height: usize, n: usize) -> Vec<Incremental> {
+        let scale = self.info.scale as usize;
+        Incremental::new(&self.packed, &self.info.name, scale, (width, height), n)
+    }
+
+    /// Bytes of such a state.
+    pub(crate) fn incremental_bytes(&self, width: usize, height: usize) -> u64 {
+        let scale = self.info.scale as usize;
+        incremental::size_bytes(&self.packed, scale, width, height) as u64
     }
 
     /// Bytes that a worker takes for pictures of `width` × `height`, without the pictures.

@@ -11,12 +11,14 @@ use super::rows::{MARGIN, Words32};
 use super::simd::{Activation, Simd, Words, portable};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{avx2, avx512};
+use super::tiles::{self, TilePass, TileScratch, tiles};
 use super::winograd::{n_products, padded};
 
 /// A layer's function, and how it wants its rows and weights.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
     run: unsafe fn(&mut Pass, &mut Scratch),
+    run_tiles: unsafe fn(&mut TilePass, &mut TileScratch),
     /// Bytes of an activation in the input rows, and in the result rows.
     pub(super) size_in: usize,
     pub(super) size_out: usize,
@@ -142,34 +144,91 @@ impl Kernel {
         // writes lies within the slices, by the assertions above.
         unsafe { (self.run)(pass, scratch) }
     }
+
+    /// Computes the results of `pass.tiles`, which come in ascending order.
+    pub(super) fn run_tiles(&self, pass: &mut TilePass, scratch: &mut TileScratch) {
+        let Some(&last) = pass.tiles.last() else {
+            return;
+        };
+        let [n_in, n_out] = pass.channels;
+        // What the loops read and write: the last tile with a pixel on each side, of all rows.
+        let n_pixels = 2 * last + 4;
+        assert!(pass.tiles.is_sorted(), "the last tile is the last");
+        for row in pass.inputs {
+            assert!(
+                4 * (row.len() - tiles::SLACK) >= n_pixels * n_in * self.size_in,
+                "an input row"
+            );
+        }
+        for row in &pass.results {
+            assert!(
+                4 * row.len() >= n_pixels * n_out * self.size_out,
+                "a result row"
+            );
+        }
+        assert!(
+            n_out.is_multiple_of(tiles::CHANNELS) && pass.bias.len() == n_out,
+            "whole vectors"
+        );
+        assert!(
+            pass.slope.is_empty() || pass.slope.len() == n_out,
+            "a slope for each channel"
+        );
+        assert!(
+            pass.n_words * self.channels <= n_in,
+            "the words are in the row"
+        );
+        assert_eq!(
+            pass.weights.len(),
+            n_products(self.channels) * pass.n_words * n_out,
+            "the layer's weights"
+        );
+        assert!(
+            scratch.products.len() >= tiles::products_len(self.channels, pass.n_words)
+                && scratch.sums.len() >= tiles::sums_len(n_out),
+            "room for a block of tiles"
+        );
+        assert!(
+            pass.changed.len() >= pass.tiles.len(),
+            "a place for each tile's changes"
+        );
+        // SAFETY: as in `run`; loads reach at most a vector of activations behind the last pixel, for which rows have
+        // slack.
+        unsafe { (self.run_tiles)(pass, scratch) }
+    }
 }
 
-/// Defines the kernels of an instruction set: functions that enable it around the generic code.
+/// Defines the kernels of an instruction set: functions that enable it around the generic code. After `half` stand words and
+/// activations in vectors half as long, or the same ones where channels always fill whole vectors.
 macro_rules! kernels {
-    ($(#[$attribute:meta])* $name:ident, $exact:ty, $pixel:ty, $words:ty, $activation:ty $(, enable = $features:literal)?) => {
+    (
+        $(#[$attribute:meta])* $name:ident, $exact:ty, $pixel:ty, $words:ty, $activation:ty,
+        half $half_exact:ty, $half_pixel:ty, $half_words:ty, $half_activation:ty
+        $(, enable = $features:literal)?
+    ) => {
         $(#[$attribute])*
         pub(super) const $name: Kernels = {
-            $(#[target_feature(enable = $features)])?
-            unsafe fn first(pass: &mut Pass, scratch: &mut Scratch) {
-                // SAFETY: the caller's.
-                unsafe { layer::<$exact, $pixel, $activation>(pass, scratch) }
-            }
-            $(#[target_feature(enable = $features)])?
-            unsafe fn middle(pass: &mut Pass, scratch: &mut Scratch) {
-                // SAFETY: the caller's.
-                unsafe { layer::<$words, $activation, $activation>(pass, scratch) }
-            }
-            $(#[target_feature(enable = $features)])?
-            unsafe fn last(pass: &mut Pass, scratch: &mut Scratch) {
-                // SAFETY: the caller's.
-                unsafe { layer::<$words, $activation, $pixel>(pass, scratch) }
-            }
+            kernels!(@layer first, first_tiles, $exact, $pixel, $activation, $half_exact, $half_activation $(, $features)?);
+            kernels!(@layer middle, middle_tiles, $words, $activation, $activation, $half_words, $half_activation $(, $features)?);
+            kernels!(@layer last, last_tiles, $words, $activation, $pixel, $half_words, $half_pixel $(, $features)?);
             Kernels {
-                first: kernel::<$exact, $pixel, $activation>(first),
-                middle: kernel::<$words, $activation, $activation>(middle),
-                last: kernel::<$words, $activation, $pixel>(last),
+                first: kernel::<$exact, $pixel, $activation>(first, first_tiles),
+                middle: kernel::<$words, $activation, $activation>(middle, middle_tiles),
+                last: kernel::<$words, $activation, $pixel>(last, last_tiles),
             }
         };
+    };
+    (@layer $rows:ident, $tiles:ident, $words:ty, $in:ty, $out:ty, $half_words:ty, $half_out:ty $(, $features:literal)?) => {
+        $(#[target_feature(enable = $features)])?
+        unsafe fn $rows(pass: &mut Pass, scratch: &mut Scratch) {
+            // SAFETY: the caller's.
+            unsafe { layer::<$words, $in, $out>(pass, scratch) }
+        }
+        $(#[target_feature(enable = $features)])?
+        unsafe fn $tiles(pass: &mut TilePass, scratch: &mut TileScratch) {
+            // SAFETY: the caller's.
+            unsafe { tiles::<$words, $in, $out, $half_words, $half_out>(pass, scratch) }
+        }
     };
 }
 
@@ -178,11 +237,21 @@ kernels!(
     portable::Fp32,
     portable::F32,
     portable::Fp32,
+    portable::F32,
+    half
+    portable::Fp32,
+    portable::F32,
+    portable::Fp32,
     portable::F32
 );
 kernels!(
     #[cfg(target_arch = "x86_64")]
     AVX2,
+    avx2::Fp32,
+    avx2::F32,
+    avx2::Fp32,
+    avx2::F32,
+    half
     avx2::Fp32,
     avx2::F32,
     avx2::Fp32,
@@ -196,6 +265,11 @@ kernels!(
     avx512::F32,
     avx512::Fp32,
     avx512::F32,
+    half
+    avx2::Fp32,
+    avx2::F32,
+    avx2::Fp32,
+    avx2::F32,
     enable = "avx512f,avx512bw,avx512dq,avx512vl"
 );
 kernels!(
@@ -205,14 +279,21 @@ kernels!(
     avx512::F32,
     avx512::Bf16,
     avx512::F16,
+    half
+    avx2::Fp32,
+    avx2::F32,
+    avx512::HalfBf16,
+    avx512::HalfF16,
     enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
 );
 
 const fn kernel<W: Words, I: Activation, O: Activation>(
     run: unsafe fn(&mut Pass, &mut Scratch),
+    run_tiles: unsafe fn(&mut TilePass, &mut TileScratch),
 ) -> Kernel {
     Kernel {
         run,
+        run_tiles,
         size_in: I::SIZE,
         size_out: O::SIZE,
         channels: W::CHANNELS,

@@ -31,10 +31,10 @@ use std::ops::Range;
 
 use super::kernel::{GAP, Pass, Scratch};
 use super::rows::MARGIN;
-use super::simd::{Activation, Simd, Words};
+use super::simd::{Activation, Products, Simd, Words};
 use super::winograd::{CENTRE, n_products};
 
-type F<W> = <<W as Words>::S as Simd>::F;
+pub(super) type F<W> = <<W as Products>::S as Simd>::F;
 
 /// # Safety
 /// As [`Kernel::run`] asserts; this function's callers enable the instruction set of its types.
@@ -192,7 +192,7 @@ unsafe fn load_column<I: Activation>(pass: &Pass, at: usize) -> [<I::S as Simd>:
 /// # Safety
 /// As [`layer`].
 #[inline(always)]
-unsafe fn transform_tile<W: Words>(d: [[F<W>; 4]; 4]) -> [F<W>; 16] {
+pub(super) unsafe fn transform_tile<W: Words>(d: [[F<W>; 4]; 4]) -> [F<W>; 16] {
     // SAFETY: the caller's.
     unsafe {
         let t = [
@@ -419,7 +419,7 @@ unsafe fn results<W: Words>(
 /// # Safety
 /// As [`layer`].
 #[inline(always)]
-unsafe fn result_column<W: Words>(sums: *const f32, step: usize) -> [F<W>; 2] {
+pub(super) unsafe fn result_column<W: Products>(sums: *const f32, step: usize) -> [F<W>; 2] {
     // SAFETY: the caller's.
     unsafe {
         result_line::<W>([
@@ -436,7 +436,7 @@ unsafe fn result_column<W: Words>(sums: *const f32, step: usize) -> [F<W>; 2] {
 /// # Safety
 /// As [`layer`].
 #[inline(always)]
-unsafe fn result_line<W: Words>(m: [F<W>; 4]) -> [F<W>; 2] {
+pub(super) unsafe fn result_line<W: Products>(m: [F<W>; 4]) -> [F<W>; 2] {
     // SAFETY: the caller's.
     unsafe {
         [

@@ -4,7 +4,8 @@ use super::isa::{Arithmetic, Isa};
 use super::kernel::Kernel;
 use super::network::{Conv, Network, Resize};
 use super::rows::Words32;
-use super::winograd::{pack_weights, padded};
+use super::tiles::CHANNELS;
+use super::winograd::{pack_tile_weights, pack_weights, padded};
 
 /// A network whose weights lie as its kernels read them.
 pub(super) struct Packed {
@@ -25,6 +26,14 @@ pub(super) struct Layer {
     pub(super) pixel_bytes: usize,
     pub(super) weights: Words32,
     /// Filled up with zeros, as is the slope, which is empty after the last layer.
+    pub(super) bias: Vec<f32>,
+    pub(super) slope: Vec<f32>,
+    pub(super) tiles: TileLayer,
+}
+
+/// The same numbers as [`tiles.rs`](super::tiles) reads them, filled up to whole vectors of output channels.
+pub(super) struct TileLayer {
+    pub(super) weights: Words32,
     pub(super) bias: Vec<f32>,
     pub(super) slope: Vec<f32>,
 }
@@ -66,10 +75,16 @@ impl Packed {
 impl Layer {
     fn new(conv: &Conv, kernel: Kernel, n_words_in: usize) -> Self {
         let n_out = padded(conv.n_out);
-        let filled = |values: &[f32]| {
+        let n_channels = conv.n_out.next_multiple_of(CHANNELS);
+        let filled = |values: &[f32], n: usize| {
             let mut filled = values.to_vec();
-            filled.resize(n_out, 0.0);
+            filled.resize(n, 0.0);
             filled
+        };
+        let slope = |n| {
+            conv.slope
+                .as_deref()
+                .map_or_else(Vec::new, |slope| filled(slope, n))
         };
         Self {
             kernel,
@@ -77,8 +92,13 @@ impl Layer {
             multiply_adds: 9 * conv.n_in * conv.n_out,
             pixel_bytes: n_out * kernel.size_out,
             weights: pack_weights(conv, n_words_in, &kernel),
-            bias: filled(&conv.bias),
-            slope: conv.slope.as_deref().map_or_else(Vec::new, filled),
+            bias: filled(&conv.bias, n_out),
+            slope: slope(n_out),
+            tiles: TileLayer {
+                weights: pack_tile_weights(conv, n_words_in, n_channels, &kernel),
+                bias: filled(&conv.bias, n_channels),
+                slope: slope(n_channels),
+            },
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) trait Simd {
     /// Vectors of tiles, and output channels, that a product keeps in registers.
     const TILE_VECTORS: usize;
     const OUTPUTS: usize;
+    /// Vectors of output channels that it keeps there where lanes are channels (`tiles.rs`).
+    const OUTPUT_VECTORS: usize;
     type F: Copy;
 
     /// Brings the cache line at `address`, which need not be readable, near.
@@ -66,22 +68,38 @@ pub(super) trait Activation {
     unsafe fn load(from: *const u8) -> <Self::S as Simd>::F;
     /// Rounds to nearest even.
     unsafe fn store(to: *mut u8, values: <Self::S as Simd>::F);
+    /// Stores them as [`store`](Self::store) does, and says whether any bit there changed.
+    unsafe fn replace(to: *mut u8, values: <Self::S as Simd>::F) -> bool;
 }
 
-/// Factors of products: vectors of 32-bit words, each the value of one channel in f32 or of two neighbouring channels in
-/// bf16.
+/// Sums of products of 32-bit words, each the value of one channel in f32 or of two neighbouring channels in bf16.
 ///
 /// # Safety
 /// As for [`Simd`].
-pub(super) trait Words {
+pub(super) trait Products {
     type S: Simd;
     /// Channels in a word: 1 or 2.
     const CHANNELS: usize;
     type W: Copy;
 
     unsafe fn load(from: *const u32) -> Self::W;
+    /// `sum` + the word at `factor` × `words`, channel by channel. Which of the two is called the factor does not matter
+    /// to any bit.
+    unsafe fn multiply_add(
+        sum: <Self::S as Simd>::F,
+        factor: *const u32,
+        words: Self::W,
+    ) -> <Self::S as Simd>::F;
+}
+
+/// Words made of activations.
+///
+/// # Safety
+/// As for [`Simd`].
+pub(super) trait Words: Products {
     unsafe fn store(to: *mut u32, words: Self::W);
-    /// Rounds to nearest even; `high` is ignored where a word has one channel.
+    /// The words of the channels `low` and `high`, where lanes are tiles. Rounds to nearest even; `high` is ignored where a
+    /// word has one channel.
     unsafe fn pack(low: <Self::S as Simd>::F, high: <Self::S as Simd>::F) -> Self::W;
     /// What rounding took from `low` and `high`, rounded itself.
     unsafe fn rest(
@@ -89,10 +107,12 @@ pub(super) trait Words {
         high: <Self::S as Simd>::F,
         packed: Self::W,
     ) -> Self::W;
-    /// `sum` + the word at `weight` × `words`, channel by channel.
-    unsafe fn multiply_add(
-        sum: <Self::S as Simd>::F,
-        weight: *const u32,
-        words: Self::W,
-    ) -> <Self::S as Simd>::F;
+    /// [`pack`](Self::pack) where lanes are channels: the words of those of `low`, then of those of `high`.
+    unsafe fn pack_channels(low: <Self::S as Simd>::F, high: <Self::S as Simd>::F) -> Self::W;
+    /// [`rest`](Self::rest) of such words.
+    unsafe fn rest_of_channels(
+        low: <Self::S as Simd>::F,
+        high: <Self::S as Simd>::F,
+        packed: Self::W,
+    ) -> Self::W;
 }

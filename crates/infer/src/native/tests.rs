@@ -16,7 +16,7 @@ use super::{Arithmetic, Isa, NativeModel};
 use crate::{Error, Region, Upscaler};
 
 /// Every instruction set of this machine with every arithmetic it has.
-fn variants() -> Vec<(Isa, Arithmetic)> {
+pub(super) fn variants() -> Vec<(Isa, Arithmetic)> {
     let both = |isa: Isa| [(isa, Arithmetic::Fp32), (isa, Arithmetic::Bf16)];
     Isa::available()
         .flat_map(both)
@@ -25,10 +25,10 @@ fn variants() -> Vec<(Isa, Arithmetic)> {
 }
 
 /// Numbers that look random and are the same every time.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn next(&mut self) -> f32 {
+    pub(super) fn next(&mut self) -> f32 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -38,7 +38,7 @@ impl Numbers {
 }
 
 /// A network whose activations stay about as large as its input.
-fn network(
+pub(super) fn network(
     features: usize,
     n_layers: usize,
     shuffle: usize,
@@ -73,7 +73,7 @@ fn network(
     }
 }
 
-fn picture(width: usize, height: usize, seed: u64) -> PlanarRgb {
+pub(super) fn picture(width: usize, height: usize, seed: u64) -> PlanarRgb {
     let mut numbers = Numbers(seed);
     let mut picture = PlanarRgb::new(width, height);
     picture.data_mut().fill_with(|| 0.5 + 0.5 * numbers.next());

@@ -62,52 +62,80 @@ pub(super) fn transform_weights(w: &[f32]) -> [f64; 16] {
 /// Blocks have `kernel.outputs` channels; the last one has 4 where that is enough. Channels that fill up a word or a
 /// block have weights of zero.
 pub(super) fn pack_weights(conv: &Conv, n_words: usize, kernel: &Kernel) -> Words32 {
-    let transformed: Vec<_> = conv
-        .weights
-        .chunks_exact(9)
-        .map(transform_weights)
-        .collect();
-    let weight = |output: usize, input: usize, product: usize| {
-        if output < conv.n_out && input < conv.n_in {
-            transformed[output * conv.n_in + input][product]
-        } else {
-            0.0
-        }
-    };
-    let rounded = |output: usize, input: usize, product: usize| {
-        // The inputs' factors of the centre come in the order rest, rounded, rounded.
-        let (product, rest) = match product {
-            0..=CENTRE => (product, false),
-            6 => (CENTRE, true),
-            _ => (product - 2, false),
-        };
-        let exact = weight(output, input, product);
-        let rounded = bf16::from_f64(exact);
-        if rest {
-            bf16::from_f64(exact - rounded.to_f64())
-        } else {
-            rounded
-        }
-    };
+    let word_of = words(conv, kernel.channels);
     let n_out = padded(conv.n_out);
     let n_products = n_products(kernel.channels);
     let mut packed = Words32::new(n_products * n_words * n_out);
-    let mut words = packed.iter_mut();
+    let mut places = packed.iter_mut();
     for first in (0..n_out).step_by(kernel.outputs) {
         for product in 0..n_products {
             for word in 0..n_words {
                 for output in first..n_out.min(first + kernel.outputs) {
-                    let half = |i| u32::from(rounded(output, 2 * word + i, product).to_bits());
-                    *words.next().expect("the buffer has a word for each weight") =
-                        match kernel.channels {
-                            1 => (weight(output, word, product) as f32).to_bits(),
-                            _ => half(0) | half(1) << 16,
-                        };
+                    let place = places
+                        .next()
+                        .expect("the buffer has a word for each weight");
+                    *place = word_of(output, word, product);
                 }
             }
         }
     }
     packed
+}
+
+/// The same weights for tiles, where lanes are channels: `[product][input word][output channel]`.
+pub(super) fn pack_tile_weights(
+    conv: &Conv,
+    n_words: usize,
+    n_channels: usize,
+    kernel: &Kernel,
+) -> Words32 {
+    let word_of = words(conv, kernel.channels);
+    let mut packed = Words32::new(n_products(kernel.channels) * n_words * n_channels);
+    for (place, packed) in packed.iter_mut().enumerate() {
+        let (line, output) = (place / n_channels, place % n_channels);
+        *packed = word_of(output, line % n_words, line / n_words);
+    }
+    packed
+}
+
+/// The weight of an output channel, an input word and a product, as a word of one f32 or of two bf16; zero for channels that
+/// there are not.
+fn words(conv: &Conv, channels: usize) -> impl Fn(usize, usize, usize) -> u32 {
+    let (n_in, n_out) = (conv.n_in, conv.n_out);
+    let transformed: Vec<_> = conv
+        .weights
+        .chunks_exact(9)
+        .map(transform_weights)
+        .collect();
+    let weight = move |output: usize, input: usize, product: usize| {
+        if output < n_out && input < n_in {
+            transformed[output * n_in + input][product]
+        } else {
+            0.0
+        }
+    };
+    move |output, word, product| {
+        if channels == 1 {
+            return (weight(output, word, product) as f32).to_bits();
+        }
+        let half = |input| {
+            // The inputs' factors of the centre come in the order rest, rounded, rounded.
+            let (product, is_rest) = match product {
+                0..=CENTRE => (product, false),
+                6 => (CENTRE, true),
+                _ => (product - 2, false),
+            };
+            let exact = weight(output, input, product);
+            let rounded = bf16::from_f64(exact);
+            let half = if is_rest {
+                bf16::from_f64(exact - rounded.to_f64())
+            } else {
+                rounded
+            };
+            u32::from(half.to_bits())
+        };
+        half(2 * word) | half(2 * word + 1) << 16
+    }
 }
 
 /// Output channels with those that fill up the last block.

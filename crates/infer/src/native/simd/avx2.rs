@@ -4,12 +4,13 @@
 
 use core::arch::x86_64::{
     __m256, _CMP_LT_OQ, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_and_ps, _mm256_blendv_ps,
-    _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpgt_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cmpeq_epi32,
+    _mm256_cmpgt_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_epi8,
     _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
     _mm256_storeu_ps, _mm256_sub_ps,
 };
 
-use super::{Activation, Simd, Words};
+use super::{Activation, Products, Simd, Words};
 
 pub(in super::super) struct Avx2;
 
@@ -17,6 +18,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const TILE_VECTORS: usize = 3;
     const OUTPUTS: usize = 4;
+    const OUTPUT_VECTORS: usize = 2;
     type F = __m256;
 
     methods! {
@@ -76,13 +78,20 @@ impl Activation for F32 {
         fn store(to: *mut u8, values: __m256) {
             Avx2::store(to.cast(), values);
         }
+
+        fn replace(to: *mut u8, values: __m256) -> bool {
+            let before = _mm256_loadu_si256(to.cast());
+            Avx2::store(to.cast(), values);
+            let same = _mm256_cmpeq_epi32(before, _mm256_castps_si256(values));
+            _mm256_movemask_epi8(same) != -1
+        }
     }
 }
 
 /// One channel in f32.
 pub(in super::super) struct Fp32;
 
-impl Words for Fp32 {
+impl Products for Fp32 {
     type S = Avx2;
     const CHANNELS: usize = 1;
     type W = __m256;
@@ -92,6 +101,14 @@ impl Words for Fp32 {
             _mm256_loadu_ps(from.cast())
         }
 
+        fn multiply_add(sum: __m256, factor: *const u32, words: __m256) -> __m256 {
+            _mm256_fmadd_ps(_mm256_set1_ps(factor.cast::<f32>().read()), words, sum)
+        }
+    }
+}
+
+impl Words for Fp32 {
+    methods! {
         fn store(to: *mut u32, words: __m256) {
             _mm256_storeu_ps(to.cast(), words)
         }
@@ -104,8 +121,12 @@ impl Words for Fp32 {
             Self::S::zero()
         }
 
-        fn multiply_add(sum: __m256, weight: *const u32, words: __m256) -> __m256 {
-            _mm256_fmadd_ps(_mm256_set1_ps(weight.cast::<f32>().read()), words, sum)
+        fn pack_channels(low: __m256, _high: __m256) -> __m256 {
+            low
+        }
+
+        fn rest_of_channels(_low: __m256, _high: __m256, _packed: __m256) -> __m256 {
+            Self::S::zero()
         }
     }
 }

@@ -5,7 +5,7 @@
     reason = "loads and stores by pointer, as the trait has them"
 )]
 
-use super::{Activation, Simd, Words};
+use super::{Activation, Products, Simd, Words};
 
 pub(in super::super) struct Portable;
 
@@ -15,6 +15,7 @@ impl Simd for Portable {
     const LANES: usize = 4;
     const TILE_VECTORS: usize = 2;
     const OUTPUTS: usize = 4;
+    const OUTPUT_VECTORS: usize = 2;
     type F = Four;
 
     methods! {
@@ -83,13 +84,19 @@ impl Activation for F32 {
         fn store(to: *mut u8, values: Four) {
             Portable::store(to.cast(), values);
         }
+
+        fn replace(to: *mut u8, values: Four) -> bool {
+            let before = Portable::load(to.cast());
+            Portable::store(to.cast(), values);
+            before.map(f32::to_bits) != values.map(f32::to_bits)
+        }
     }
 }
 
 /// One channel in f32.
 pub(in super::super) struct Fp32;
 
-impl Words for Fp32 {
+impl Products for Fp32 {
     type S = Portable;
     const CHANNELS: usize = 1;
     type W = Four;
@@ -99,6 +106,21 @@ impl Words for Fp32 {
             from.cast::<Four>().read_unaligned()
         }
 
+        fn multiply_add(sum: Four, factor: *const u32, words: Four) -> Four {
+            let factor = f32::from_bits(factor.read());
+            // Not `mul_add`: where the instruction is not known to exist it is a call of a function.
+            [
+                sum[0] + factor * words[0],
+                sum[1] + factor * words[1],
+                sum[2] + factor * words[2],
+                sum[3] + factor * words[3],
+            ]
+        }
+    }
+}
+
+impl Words for Fp32 {
+    methods! {
         fn store(to: *mut u32, words: Four) {
             to.cast::<Four>().write_unaligned(words)
         }
@@ -111,15 +133,12 @@ impl Words for Fp32 {
             Self::S::zero()
         }
 
-        fn multiply_add(sum: Four, weight: *const u32, words: Four) -> Four {
-            let weight = f32::from_bits(weight.read());
-            // Not `mul_add`: where the instruction is not known to exist it is a call of a function.
-            [
-                sum[0] + weight * words[0],
-                sum[1] + weight * words[1],
-                sum[2] + weight * words[2],
-                sum[3] + weight * words[3],
-            ]
+        fn pack_channels(low: Four, _high: Four) -> Four {
+            low
+        }
+
+        fn rest_of_channels(_low: Four, _high: Four, _packed: Four) -> Four {
+            Self::S::zero()
         }
     }
 }
