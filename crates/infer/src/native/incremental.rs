@@ -18,17 +18,18 @@ mod kept;
 mod result;
 mod wave;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use framewright_media::PlanarRgb;
 
 use self::bits::Bits;
-use self::kept::Kept;
-use self::result::{ResultPair, ResultScratch, Sources};
+use self::kept::{Around, Kept, rows_of};
+use self::result::{ResultBand, ResultScratch, Sources};
 use self::wave::{Task, Wave};
 use super::packed::Packed;
-use super::tiles::{CHANNELS, TilePass, TileScratch};
+use super::tiles::{CHANNELS, Tile, TilePass, TileScratch};
 use crate::finite::not_finite;
 use crate::{Canceller, Error, Region};
 
@@ -75,10 +76,12 @@ struct Shared {
     width: usize,
     height: usize,
     scale: usize,
+    /// Rows of a band.
+    n_rows: usize,
     /// The picture, then what each layer made of it.
     kept: Vec<Kept>,
-    results: Vec<RwLock<ResultPair>>,
-    /// For each pair of rows whether its result changed.
+    results: Vec<RwLock<ResultBand>>,
+    /// For each band whether its result changed.
     result_changed: Vec<AtomicBool>,
     wave: Wave,
     /// Set while nothing that is kept is of any picture, so all has to be computed.
@@ -98,7 +101,7 @@ struct Turn {
 
 struct Scratch {
     tiles: TileScratch,
-    list: Vec<usize>,
+    list: Vec<Tile>,
     changed: Vec<u8>,
     bits: Bits,
     result: ResultScratch,
@@ -113,22 +116,24 @@ impl Incremental {
         (width, height): (usize, usize),
         n: usize,
     ) -> Vec<Self> {
+        let n_rows = band_rows(n);
         let kept = stages(packed)
-            .map(|(channels, size)| Kept::new(width, height, channels, size))
+            .map(|(channels, size)| Kept::new((width, height), n_rows, channels, size))
             .collect();
-        let n_pairs = height.div_ceil(2);
+        let n_bands = height.div_ceil(n_rows);
         let shared = Arc::new(Shared {
             packed: Arc::clone(packed),
             model: model.to_owned(),
             width,
             height,
             scale,
+            n_rows,
             kept,
-            results: (0..n_pairs)
-                .map(|_| RwLock::new(ResultPair::new(width, scale)))
+            results: (0..n_bands)
+                .map(|_| RwLock::new(ResultBand::new(width, n_rows, scale)))
                 .collect(),
-            result_changed: (0..n_pairs).map(|_| AtomicBool::new(false)).collect(),
-            wave: Wave::new(packed.layers.len() + 1, n_pairs),
+            result_changed: (0..n_bands).map(|_| AtomicBool::new(false)).collect(),
+            wave: Wave::new(packed.layers.len() + 1, n_bands),
             all: AtomicBool::new(true),
             not_finite: AtomicBool::new(false),
             n_tiles: packed.layers.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -241,7 +246,17 @@ pub(super) fn size_bytes(packed: &Packed, scale: usize, width: usize, height: us
     let kept: usize = stages(packed)
         .map(|(channels, size)| Kept::size_bytes(width, height, channels * size))
         .sum();
-    kept + ResultPair::size_bytes(width, height, scale)
+    kept + ResultBand::size_bytes(width, height, scale)
+}
+
+/// Rows of a band. Higher ones make better use of the weights that a thread has at hand; but of a change that is a hundred
+/// rows high, a thread can only compute every second band while the others compute other layers of those between.
+fn band_rows(n_workers: usize) -> usize {
+    match n_workers {
+        1 => 16,
+        2..5 => 8,
+        _ => 4,
+    }
 }
 
 /// Numbers of a pixel, and bytes of a number: of the picture, and of each layer's results.
@@ -282,27 +297,31 @@ impl Shared {
     /// Takes over the pixels of a picture, and notes which of them are new.
     fn read(&self, picture: &PlanarRgb, regions: &[Region]) {
         let kept = &self.kept[0];
-        for pair in 0..kept.pairs.len() {
-            kept.set_changed(pair, false);
+        for band in 0..kept.bands.len() {
+            kept.set_changed(band, false);
         }
         for region in regions {
             assert!(region.is_inside(self.width, self.height), "{region:?}");
-            for pair in region.y.start / 2..region.y.end.div_ceil(2) {
-                let changed = kept.write(pair, |to| {
-                    let (rows, bits) = to.parts();
-                    if !kept.has_changed(pair) {
+            for band in region.y.start / self.n_rows..region.y.end.div_ceil(self.n_rows) {
+                let rows = self.rows_of(band);
+                let changed = kept.write(band, |to| {
+                    let (words, row_len, bits) = to.parts();
+                    if !kept.has_changed(band) {
                         bits.iter_mut().for_each(Bits::clear);
                     }
-                    for ((y, row), bits) in (2 * pair..).zip(rows).zip(bits.iter_mut()) {
-                        if region.y.contains(&y) {
-                            read_row(picture, y, region, row, bits);
-                        }
+                    let places = rows.zip(words.chunks_exact_mut(row_len)).zip(&mut *bits);
+                    for ((y, row), bits) in places.filter(|((y, _), _)| region.y.contains(y)) {
+                        read_row(picture, y, region, row, bits);
                     }
                     bits.iter().any(Bits::any)
                 });
-                kept.set_changed(pair, changed);
+                kept.set_changed(band, changed);
             }
         }
+    }
+
+    fn rows_of(&self, band: usize) -> Range<usize> {
+        rows_of(band, self.n_rows, self.height)
     }
 
     fn help(&self, scratch: &mut Scratch) {
@@ -310,109 +329,131 @@ impl Shared {
             if task.layer < self.packed.layers.len() {
                 self.compute(task, scratch);
             } else {
-                self.compute_result(task.pair, scratch);
+                self.compute_result(task.band, scratch);
             }
         });
     }
 
-    /// Computes what changed in a pair of rows of a layer.
-    fn compute(&self, Task { layer, pair }: Task, scratch: &mut Scratch) {
+    /// Computes what changed in a band of a layer.
+    fn compute(&self, Task { layer, band }: Task, scratch: &mut Scratch) {
         let (before, after) = (&self.kept[layer], &self.kept[layer + 1]);
-        let all = self.all.load(Ordering::Relaxed);
-        let may_change =
-            all || (pair.saturating_sub(1)..pair + 2).any(|pair| before.has_changed(pair));
-        if !may_change {
-            after.set_changed(pair, false);
-            return;
-        }
-        let layer_of = &self.packed.layers[layer];
-        before.around(pair, |around| {
-            if all {
-                scratch.list.clear();
-                scratch.list.extend(0..self.width.div_ceil(2));
-            } else {
-                scratch.bits.clear();
-                before.add_changes(pair, around, &mut scratch.bits);
-                scratch.bits.grow();
-                scratch.bits.tiles(&mut scratch.list);
-                // Growth may reach beyond the last pixel.
-                let n_tiles = self.width.div_ceil(2);
-                let inside = scratch.list.partition_point(|tile| *tile < n_tiles);
-                scratch.list.truncate(inside);
-            }
-            scratch.changed.clear();
-            scratch.changed.resize(scratch.list.len(), 0);
-            self.n_tiles[layer].fetch_add(scratch.list.len() as u64, Ordering::Relaxed);
-            let changed = after.write(pair, |to| {
-                let (results, bits) = to.parts();
-                let mut pass = TilePass {
-                    inputs: [
-                        around[0].row(1),
-                        around[1].row(0),
-                        around[1].row(1),
-                        around[2].row(0),
-                    ],
-                    results,
-                    channels: [before.channels, after.channels],
-                    n_words: layer_of.n_words_in,
-                    weights: &layer_of.tiles.weights,
-                    bias: &layer_of.tiles.bias,
-                    slope: &layer_of.tiles.slope,
-                    tiles: &scratch.list,
-                    inside: [self.width, self.height - 2 * pair],
-                    changed: &mut scratch.changed,
-                };
-                layer_of.kernel.run_tiles(&mut pass, &mut scratch.tiles);
-                bits.iter_mut().for_each(Bits::clear);
-                let mut any = false;
-                for (tile, changed) in scratch.list.iter().zip(&scratch.changed) {
-                    for place in 0..4 {
-                        if changed >> place & 1 == 1 {
-                            bits[place / 2].set(2 * tile + place % 2);
-                            any = true;
-                        }
-                    }
-                }
-                any
+        let near = band.saturating_sub(1)..band + 2;
+        let changed = (self.is_all() || near.into_iter().any(|band| before.has_changed(band)))
+            && before.around(band, |inputs| {
+                self.list_tiles(band, inputs, scratch);
+                self.n_tiles[layer].fetch_add(scratch.list.len() as u64, Ordering::Relaxed);
+                self.compute_tiles(layer, band, inputs, scratch)
             });
-            after.set_changed(pair, changed);
-        });
+        after.set_changed(band, changed);
     }
 
-    /// Computes the result of a pair of rows where it changed.
-    fn compute_result(&self, pair: usize, scratch: &mut Scratch) {
+    fn is_all(&self) -> bool {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Lists the tiles of a band that see a changed pixel.
+    fn list_tiles(&self, band: usize, inputs: &Around, scratch: &mut Scratch) {
+        let Scratch { list, bits, .. } = scratch;
+        list.clear();
+        let n_tiles = self.width.div_ceil(2);
+        for (y, first) in (0..).zip(self.rows_of(band).step_by(2)) {
+            let tile = |x: usize| Tile { y, x: x as u16 };
+            if self.is_all() {
+                list.extend((0..n_tiles).map(tile));
+                continue;
+            }
+            bits.clear();
+            let first = first as isize;
+            for changed in (first - 1..first + 3).filter_map(|y| inputs.changed(y)) {
+                bits.add(changed);
+            }
+            bits.grow();
+            // Growth may reach beyond the last pixel.
+            list.extend(bits.tiles().take_while(|x| *x < n_tiles).map(tile));
+        }
+    }
+
+    /// Computes the listed tiles of a band of a layer, and notes which of their pixels changed; false where none did.
+    fn compute_tiles(
+        &self,
+        layer: usize,
+        band: usize,
+        inputs: &Around,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let rows = self.rows_of(band);
+        let (first, end) = (rows.start as isize, rows.end.next_multiple_of(2) as isize);
+        let input_rows: Vec<_> = (first - 1..=end).map(|y| inputs.row(y)).collect();
+        let Scratch {
+            list,
+            changed,
+            tiles,
+            ..
+        } = scratch;
+        changed.clear();
+        changed.resize(list.len(), 0);
+        let (before, after) = (&self.kept[layer], &self.kept[layer + 1]);
+        let layer = &self.packed.layers[layer];
+        after.write(band, |to| {
+            let (results, result_len, bits) = to.parts();
+            let mut pass = TilePass {
+                inputs: &input_rows,
+                results,
+                result_len,
+                channels: [before.channels, after.channels],
+                n_words: layer.n_words_in,
+                weights: &layer.tiles.weights,
+                bias: &layer.tiles.bias,
+                slope: &layer.tiles.slope,
+                tiles: list,
+                inside: [self.width, rows.len()],
+                changed,
+            };
+            layer.kernel.run_tiles(&mut pass, tiles);
+            bits.iter_mut().for_each(Bits::clear);
+            let mut any = false;
+            for (tile, changed) in list.iter().zip(&*changed) {
+                for place in (0..4).filter(|place| changed >> place & 1 == 1) {
+                    let (x, y) = (usize::from(tile.x), usize::from(tile.y));
+                    bits[2 * y + place / 2].set(2 * x + place % 2);
+                    any = true;
+                }
+            }
+            any
+        })
+    }
+
+    /// Computes the result of a band where it changed.
+    fn compute_result(&self, band: usize, scratch: &mut Scratch) {
         let (picture, last) = (&self.kept[0], &self.kept[self.packed.layers.len()]);
-        let all = self.all.load(Ordering::Relaxed);
+        // The resize looks at the rows beside its own.
         let reach = usize::from(self.packed.resize.is_some());
-        let near = pair.saturating_sub(reach)..pair + reach + 1;
-        let may_change = all
-            || near
-                .into_iter()
-                .any(|pair| picture.has_changed(pair) || last.has_changed(pair));
-        self.result_changed[pair].store(may_change, Ordering::Relaxed);
-        if !may_change {
+        let mut near = band.saturating_sub(reach)..band + reach + 1;
+        let changed =
+            self.is_all() || near.any(|band| picture.has_changed(band) || last.has_changed(band));
+        self.result_changed[band].store(changed, Ordering::Relaxed);
+        if !changed {
             return;
         }
-        let mut result = self.results[pair]
+        let mut result = self.results[band]
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        picture.around(pair, |picture_pairs| {
-            last.around(pair, |last_pairs| {
-                let n_rows = (self.height - 2 * pair).min(2);
-                for row in 0..n_rows {
-                    let bits = &mut result.changed[row];
+        let rows = self.rows_of(band);
+        let finite = picture.around(band, |picture_rows| {
+            last.around(band, |last_rows| {
+                for (y, bits) in (rows.start as isize..).zip(&mut result.changed) {
                     bits.clear();
-                    if all {
+                    if self.is_all() {
                         (0..self.width).for_each(|x| bits.set(x));
                         continue;
                     }
-                    for (kept, pairs) in [(picture, picture_pairs), (last, last_pairs)] {
-                        for near in row + 2 - reach..=row + 2 + reach {
-                            let from = pair + near / 2;
-                            if from > 0 && kept.has_changed(from - 1) {
-                                bits.add(&pairs[near / 2].changed[near % 2]);
-                            }
-                        }
+                    let reach = reach as isize;
+                    for near in y - reach..=y + reach {
+                        let changed = [picture_rows, last_rows].map(|rows| rows.changed(near));
+                        changed
+                            .into_iter()
+                            .flatten()
+                            .for_each(|changed| bits.add(changed));
                     }
                     if reach > 0 {
                         bits.grow();
@@ -422,16 +463,17 @@ impl Shared {
                     packed: &self.packed,
                     width: self.width,
                     height: self.height,
-                    pair,
-                    picture: picture_pairs,
-                    last: last_pairs,
-                    channels: last.channels,
+                    rows,
+                    picture: picture_rows,
+                    last: last_rows,
+                    channels: [picture.channels, last.channels],
                 };
-                if !result.compute(&sources, &mut scratch.result) {
-                    self.not_finite.store(true, Ordering::Relaxed);
-                }
-            });
+                result.compute(&sources, &mut scratch.result)
+            })
         });
+        if !finite {
+            self.not_finite.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Where the result changed, what it is there, and what that took.
@@ -463,33 +505,34 @@ impl Shared {
         }
     }
 
-    /// Rectangles around all pixels whose result changed: of every row of squares, the runs of those in which one did.
+    /// Rectangles around all pixels whose result changed: of every few bands, the runs of columns in which one did.
     fn parts(&self) -> Vec<Region> {
         let mut parts: Vec<Region> = Vec::new();
         let mut bits = Bits::new(self.width);
-        for first in (0..self.results.len()).step_by(SQUARE / 2) {
-            let pairs = first..(first + SQUARE / 2).min(self.results.len());
+        let n_bands = self.results.len();
+        for first in (0..n_bands).step_by((SQUARE / self.n_rows).max(1)) {
+            let bands = first..n_bands.min(first + (SQUARE / self.n_rows).max(1));
             bits.clear();
-            for pair in pairs
-                .clone()
-                .filter(|&pair| self.result_changed[pair].load(Ordering::Relaxed))
-            {
-                let pair = self.results[pair]
+            let is_changed = |band: &usize| self.result_changed[*band].load(Ordering::Relaxed);
+            for band in bands.clone().filter(is_changed) {
+                let n_rows = self.rows_of(band).len();
+                let result = self.results[band]
                     .read()
                     .unwrap_or_else(PoisonError::into_inner);
-                pair.changed.iter().for_each(|row| bits.add(row));
+                result.changed[..n_rows]
+                    .iter()
+                    .for_each(|row| bits.add(row));
             }
-            let y = 2 * pairs.start..(2 * pairs.end).min(self.height);
+            let y = bands.start * self.n_rows..self.rows_of(bands.end - 1).end;
             for run in bits.runs(self.width, SQUARE) {
                 let part = Region {
                     x: run,
                     y: y.clone(),
                 };
                 let part = part.aligned(2, self.width, self.height);
-                match parts
-                    .iter_mut()
-                    .find(|above| above.y.end == part.y.start && above.x == part.x)
-                {
+                let is_above =
+                    |above: &&mut Region| above.y.end == part.y.start && above.x == part.x;
+                match parts.iter_mut().find(is_above) {
                     Some(above) => above.y.end = part.y.end,
                     None => parts.push(part),
                 }
@@ -500,11 +543,11 @@ impl Shared {
 
     fn cut(&self, region: &Region, into: &mut PlanarRgb) {
         into.resize(region.width() * self.scale, region.height() * self.scale);
-        for pair in region.y.start / 2..region.y.end.div_ceil(2) {
-            let result = self.results[pair]
+        for band in region.y.start / self.n_rows..region.y.end.div_ceil(self.n_rows) {
+            let result = self.results[band]
                 .read()
                 .unwrap_or_else(PoisonError::into_inner);
-            result.cut(pair, region, self.scale, self.width, into);
+            result.cut(&self.rows_of(band), region, self.scale, self.width, into);
         }
     }
 

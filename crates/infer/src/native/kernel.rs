@@ -145,27 +145,32 @@ impl Kernel {
         unsafe { (self.run)(pass, scratch) }
     }
 
-    /// Computes the results of `pass.tiles`, which come in ascending order.
+    /// Computes the results of `pass.tiles`.
     pub(super) fn run_tiles(&self, pass: &mut TilePass, scratch: &mut TileScratch) {
-        let Some(&last) = pass.tiles.last() else {
-            return;
-        };
         let [n_in, n_out] = pass.channels;
-        // What the loops read and write: the last tile with a pixel on each side, of all rows.
-        let n_pixels = 2 * last + 4;
-        assert!(pass.tiles.is_sorted(), "the last tile is the last");
+        // What the loops read and write: whole tiles, and for inputs a pixel on each side.
+        let n_pixels = pass.inside[0].next_multiple_of(2) + 2;
+        let n_rows = pass.inside[1].next_multiple_of(2);
+        for tile in pass.tiles {
+            assert!(
+                2 * usize::from(tile.x) < pass.inside[0] && 2 * usize::from(tile.y) < n_rows,
+                "{tile:?} is in the rows"
+            );
+        }
+        assert!(
+            pass.inputs.len() >= n_rows + 2 && pass.results.len() >= n_rows * pass.result_len,
+            "the rows, and one more above and below"
+        );
         for row in pass.inputs {
             assert!(
                 4 * (row.len() - tiles::SLACK) >= n_pixels * n_in * self.size_in,
                 "an input row"
             );
         }
-        for row in &pass.results {
-            assert!(
-                4 * row.len() >= n_pixels * n_out * self.size_out,
-                "a result row"
-            );
-        }
+        assert!(
+            4 * pass.result_len >= n_pixels * n_out * self.size_out,
+            "a result row"
+        );
         assert!(
             n_out.is_multiple_of(tiles::CHANNELS) && pass.bias.len() == n_out,
             "whole vectors"

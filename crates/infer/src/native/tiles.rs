@@ -1,7 +1,7 @@
-//! The arithmetic of any tiles of two rows of one layer, for activations that are kept: lanes are channels.
+//! The arithmetic of any tiles of one layer, for activations that are kept: lanes are channels.
 //!
 //! ```text
-//! for 24 tiles from anywhere in the two rows:
+//! for 24 tiles from anywhere in some rows:
 //!     inputs d ─▶ Bᵀ d B        16 factors per tile and channel
 //!     for 64 output channels:
 //!         for each of the 16:   sums += factors × weights over all input channels, 6 tiles × 4 vectors in registers
@@ -32,7 +32,7 @@ use super::rows::Words32;
 use super::simd::{Activation, Products, Simd, Words};
 use super::winograd::{CENTRE, n_products};
 
-/// Tiles computed together: a multiple of the tiles that are kept in registers, 6 or 12.
+/// Tiles computed together: a multiple of the tiles whose sums are in registers, 6, 12 or 24.
 const BLOCK: usize = 24;
 
 /// Channels are kept in multiples of this many, so that every vector holds whole pixels but for the last of AVX-512.
@@ -41,12 +41,24 @@ pub(super) const CHANNELS: usize = 8;
 /// Words behind the last pixel of a row that may be read, and are not looked at.
 pub(super) const SLACK: usize = 32;
 
-/// Some tiles of two rows of one layer. A row is `[x + 1][channel]`: a pixel of zeros before the first and behind the last
+/// A tile of a pass: two pixels by two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tile {
+    /// Rows / 2, from the first that the pass computes.
+    pub(super) y: u16,
+    /// Columns / 2.
+    pub(super) x: u16,
+}
+
+/// Some tiles of some rows of one layer. A row is `[x + 1][channel]`: a pixel of zeros before the first and behind the last
 /// tile is the convolution's padding.
 pub(super) struct TilePass<'a> {
-    /// The row above the results, the two of the results, and the one below; each with [`SLACK`].
-    pub(super) inputs: [&'a [u32]; 4],
-    pub(super) results: [&'a mut [u32]; 2],
+    /// The row above the results, those of the results, and the one below; each with [`SLACK`].
+    pub(super) inputs: &'a [&'a [u32]],
+    /// The rows of the results, one behind the other.
+    pub(super) results: &'a mut [u32],
+    /// Words of a row of results.
+    pub(super) result_len: usize,
     /// Channels of an input pixel, and of a result's.
     pub(super) channels: [usize; 2],
     /// Words of input channels that count.
@@ -57,9 +69,8 @@ pub(super) struct TilePass<'a> {
     pub(super) bias: &'a [f32],
     /// Factors of negative results; empty for none.
     pub(super) slope: &'a [f32],
-    /// The tiles, by x / 2.
-    pub(super) tiles: &'a [usize],
-    /// Columns of the picture, and how many of the two rows lie in it: there are no results elsewhere.
+    pub(super) tiles: &'a [Tile],
+    /// Columns of the picture, and how many of the rows lie in it: there are no results elsewhere.
     pub(super) inside: [usize; 2],
     /// For each tile, which of its pixels changed: bit 0 and 1 above, 2 and 3 below.
     pub(super) changed: &'a mut [u8],
@@ -125,8 +136,8 @@ pub(super) unsafe fn tiles<
             while output < n_outputs {
                 let vectors = ((n_outputs - output) / lanes).min(W::S::OUTPUT_VECTORS);
                 match vectors {
-                    0 => block::<H, P, 12, 1>(pass, scratch, first, n_tiles, output),
-                    1 => block::<W, O, 6, 1>(pass, scratch, first, n_tiles, output),
+                    0 => block::<H, P, 24, 1>(pass, scratch, first, n_tiles, output),
+                    1 => block::<W, O, 12, 1>(pass, scratch, first, n_tiles, output),
                     2 => block::<W, O, 6, 2>(pass, scratch, first, n_tiles, output),
                     3 => block::<W, O, 6, 3>(pass, scratch, first, n_tiles, output),
                     _ => block::<W, O, 6, 4>(pass, scratch, first, n_tiles, output),
@@ -158,14 +169,14 @@ unsafe fn transform<W: Words, I: Activation<S = W::S>>(
     let step = BLOCK * stride + GAP;
     // SAFETY: the caller's.
     unsafe {
-        let x = *pass.tiles.get_unchecked(first + tile) * 2;
+        let at = *pass.tiles.get_unchecked(first + tile);
         let products = scratch.products.as_mut_ptr().add(tile * stride);
         let mut word = 0;
         while word < pass.n_words {
             let channel = word * W::CHANNELS;
-            let low = transform_tile::<W>(load_tile::<I>(pass, x, channel));
+            let low = transform_tile::<W>(load_tile::<I>(pass, at, channel));
             let high = if W::CHANNELS == 2 {
-                transform_tile::<W>(load_tile::<I>(pass, x, channel + lanes))
+                transform_tile::<W>(load_tile::<I>(pass, at, channel + lanes))
             } else {
                 low
             };
@@ -190,25 +201,26 @@ unsafe fn transform<W: Words, I: Activation<S = W::S>>(
     }
 }
 
-/// The four columns of the four input rows around the tile at `x`, of a vector of channels; channels beyond the last are
-/// those of the next pixel.
+/// The four columns of the four input rows around a tile, of a vector of channels; channels beyond the last are those of the
+/// next pixel.
 ///
 /// # Safety
 /// As [`tiles`].
 #[inline(always)]
 unsafe fn load_tile<I: Activation>(
     pass: &TilePass,
-    x: usize,
+    tile: Tile,
     channel: usize,
 ) -> [[<I::S as Simd>::F; 4]; 4] {
-    let at = (x * pass.channels[0] + channel) * I::SIZE;
+    let at = (2 * usize::from(tile.x) * pass.channels[0] + channel) * I::SIZE;
+    let y = 2 * usize::from(tile.y);
     let step = pass.channels[0] * I::SIZE;
     // SAFETY: the caller's.
     unsafe {
         let mut columns = [[I::S::zero(); 4]; 4];
         for column in 0..4 {
             for row in 0..4 {
-                let row_start = pass.inputs[row].as_ptr().cast::<u8>();
+                let row_start = pass.inputs.get_unchecked(y + row).as_ptr().cast::<u8>();
                 columns[column][row] = I::load(row_start.add(at + column * step));
             }
         }
@@ -333,7 +345,8 @@ unsafe fn finish<W: Products, O: Activation<S = W::S>>(
             result_column::<W>(sums.add(2 * step), step),
             result_column::<W>(sums.add(3 * step), step),
         ];
-        let x = *pass.tiles.get_unchecked(tile) * 2;
+        let at = *pass.tiles.get_unchecked(tile);
+        let (x, y) = (2 * usize::from(at.x), 2 * usize::from(at.y));
         let mut changed = 0;
         for row in 0..2 {
             let mut values = result_line::<W>([
@@ -343,7 +356,7 @@ unsafe fn finish<W: Products, O: Activation<S = W::S>>(
                 columns[3][row],
             ]);
             for parity in 0..2 {
-                if x + parity >= pass.inside[0] || row >= pass.inside[1] {
+                if x + parity >= pass.inside[0] || y + row >= pass.inside[1] {
                     continue;
                 }
                 if !pass.slope.is_empty() {
@@ -351,7 +364,8 @@ unsafe fn finish<W: Products, O: Activation<S = W::S>>(
                     values[parity] = W::S::prelu(values[parity], slope);
                 }
                 let at = ((x + parity + 1) * pass.channels[1] + output) * O::SIZE;
-                let to = pass.results[row].as_mut_ptr().cast::<u8>().add(at);
+                let row_start = pass.results.as_mut_ptr().add((y + row) * pass.result_len);
+                let to = row_start.cast::<u8>().add(at);
                 changed |= u8::from(O::replace(to, values[parity])) << (2 * row + parity);
             }
         }

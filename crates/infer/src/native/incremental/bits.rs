@@ -41,15 +41,15 @@ impl Bits {
     }
 
     /// The tiles, two pixels each, that have a set bit: x / 2, ascending.
-    pub(super) fn tiles(&self, tiles: &mut Vec<usize>) {
-        tiles.clear();
-        for (i, &word) in self.0.iter().enumerate() {
+    pub(super) fn tiles(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
             let mut left = (word | word >> 1) & 0x5555_5555_5555_5555;
-            while left != 0 {
-                tiles.push(32 * i + left.trailing_zeros() as usize / 2);
+            std::iter::from_fn(move || {
+                let place = (left != 0).then(|| left.trailing_zeros() as usize)?;
                 left &= left - 1;
-            }
-        }
+                Some(32 * i + place / 2)
+            })
+        })
     }
 
     /// The longest runs of set bits of the first `width`, ascending; runs with no more than `gap` pixels between them are one.
@@ -106,8 +106,7 @@ mod tests {
             let mut row = bits(width, &set);
             prop_assert_eq!(row.any(), !set.is_empty());
             prop_assert_eq!(&places(&row, width), &set);
-            let mut tiles = vec![7];
-            row.tiles(&mut tiles);
+            let tiles: Vec<_> = row.tiles().collect();
             let mut expected: Vec<usize> = set.iter().map(|x| x / 2).collect();
             expected.dedup();
             prop_assert_eq!(tiles, expected);

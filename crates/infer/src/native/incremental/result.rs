@@ -6,7 +6,7 @@ use std::ops::Range;
 use framewright_media::PlanarRgb;
 
 use super::bits::Bits;
-use super::kept::Pair;
+use super::kept::Around;
 use crate::Region;
 use crate::finite::all_finite;
 use crate::native::packed::Packed;
@@ -15,24 +15,26 @@ use crate::native::resize::{OVERHANG, Taps, resize_column, resize_row, taps};
 /// Runs of changed pixels with no more than this between them are computed as one.
 const GAP: usize = 8;
 
-/// The result of two rows of the picture.
-pub(super) struct ResultPair {
+/// The result of a band of the picture.
+pub(super) struct ResultBand {
     /// `[channel][row][x]`
     values: Vec<f32>,
-    pub(super) changed: [Bits; 2],
+    /// For each row of the picture.
+    pub(super) changed: Vec<Bits>,
 }
 
-/// What the rows of a pair are made of.
+/// What the result of a band is made of.
 pub(super) struct Sources<'a> {
     pub(super) packed: &'a Packed,
     pub(super) width: usize,
     pub(super) height: usize,
-    pub(super) pair: usize,
-    /// The pairs before, at and after it of the picture, four numbers a pixel, and of the last layer.
-    pub(super) picture: [&'a Pair; 3],
-    pub(super) last: [&'a Pair; 3],
-    /// Numbers of a pixel of the last layer.
-    pub(super) channels: usize,
+    /// Rows of the picture.
+    pub(super) rows: Range<usize>,
+    /// The picture, and the last layer.
+    pub(super) picture: &'a Around<'a>,
+    pub(super) last: &'a Around<'a>,
+    /// Numbers of a pixel of both.
+    pub(super) channels: [usize; 2],
 }
 
 /// Memory that the functions work in.
@@ -43,30 +45,24 @@ pub(super) struct ResultScratch {
     column: Vec<f32>,
 }
 
-impl ResultPair {
-    pub(super) fn new(width: usize, scale: usize) -> Self {
+impl ResultBand {
+    pub(super) fn new(width: usize, n_rows: usize, scale: usize) -> Self {
         Self {
-            values: vec![0.0; Self::len(width, scale)],
-            changed: [0, 1].map(|_| Bits::new(width)),
+            values: vec![0.0; 3 * n_rows * scale * scale * width],
+            changed: vec![Bits::new(width); n_rows],
         }
     }
 
-    fn len(width: usize, scale: usize) -> usize {
-        3 * 2 * scale * scale * width
-    }
-
-    /// Bytes of all pairs of a picture.
+    /// Bytes of all bands of a picture.
     pub(super) fn size_bytes(width: usize, height: usize, scale: usize) -> usize {
-        4 * Self::len(width, scale) * height.div_ceil(2)
+        4 * 3 * width * height * scale * scale
     }
 
     /// Computes the pixels that `changed` says; false where one is not a number.
     pub(super) fn compute(&mut self, sources: &Sources, scratch: &mut ResultScratch) -> bool {
-        let width = sources.width;
-        let n_rows = (sources.height - 2 * sources.pair).min(2);
         let mut finite = true;
-        for row in 0..n_rows {
-            let runs: Vec<_> = self.changed[row].runs(width, GAP).collect();
+        for row in 0..sources.rows.len() {
+            let runs: Vec<_> = self.changed[row].runs(sources.width, GAP).collect();
             for run in runs {
                 finite &= match sources.packed.resize {
                     None => self.shuffle(sources, row, &run),
@@ -80,7 +76,7 @@ impl ResultPair {
         finite
     }
 
-    /// A row of the result of picture row `row` of the pair.
+    /// Row `row` of the band's result in a channel, of a picture whose result is `width` wide.
     fn row_mut(&mut self, channel: usize, row: usize, width: usize) -> &mut [f32] {
         let n_rows = self.values.len() / (3 * width);
         &mut self.values[(channel * n_rows + row) * width..][..width]
@@ -93,7 +89,7 @@ impl ResultPair {
             for sub in 0..shuffle {
                 let to = self.row_mut(channel, row * shuffle + sub, sources.width * shuffle);
                 let to = &mut to[run.start * shuffle..run.end * shuffle];
-                shuffle_row(sources, row + 2, channel, sub, run, to);
+                shuffle_row(sources, (sources.rows.start + row, sub), channel, run, to);
                 finite &= clamp(to, sources.packed.clamp);
             }
         }
@@ -109,7 +105,7 @@ impl ResultPair {
         scratch: &mut ResultScratch,
     ) -> bool {
         let (shuffle, scale) = (sources.packed.shuffle, taps.len());
-        let y = 2 * sources.pair + row;
+        let y = sources.rows.start + row;
         let columns = run.start.saturating_sub(1)..(run.end + 1).min(sources.width);
         let len = columns.len() * shuffle;
         let rows = y.saturating_sub(1)..(y + 2).min(sources.height);
@@ -120,8 +116,8 @@ impl ResultPair {
         for channel in 0..3 {
             let to = scratch.shuffled.chunks_exact_mut(len);
             for (place, to) in (rows.start * shuffle..).zip(to) {
-                let near = 2 + place / shuffle - 2 * sources.pair;
-                shuffle_row(sources, near, channel, place % shuffle, &columns, to);
+                let row = (place / shuffle, place % shuffle);
+                shuffle_row(sources, row, channel, &columns, to);
             }
             for (sub, row_taps) in taps.iter().enumerate() {
                 let rows = [0, 1, 2, 3].map(|k| {
@@ -150,46 +146,45 @@ impl ResultPair {
         finite
     }
 
-    /// Copies the part of the result that lies in `region` of the picture to its place in `into`, the result for the region.
+    /// Copies the part of the result of the picture's rows `rows`, which are this band's, that lies in `region` of the picture to
+    /// its place in `into`, the result for the region.
     pub(super) fn cut(
         &self,
-        pair: usize,
+        rows: &Range<usize>,
         region: &Region,
         scale: usize,
         width: usize,
         into: &mut PlanarRgb,
     ) {
-        let rows = (2 * pair).max(region.y.start)..(2 * pair + 2).min(region.y.end);
-        let n_rows = 2 * scale;
+        let wanted = rows.start.max(region.y.start)..rows.end.min(region.y.end);
         let columns = region.x.start * scale..region.x.end * scale;
-        let len = columns.len();
+        let (n_rows, len) = (self.changed.len() * scale, columns.len());
         for (channel, plane) in into.planes_mut().into_iter().enumerate() {
-            for y in rows.start * scale..rows.end * scale {
-                let row = y - 2 * pair * scale;
-                let from =
-                    &self.values[(channel * n_rows + row) * width * scale..][columns.clone()];
+            for y in wanted.start * scale..wanted.end * scale {
+                let row = channel * n_rows + y - rows.start * scale;
+                let from = &self.values[row * width * scale..][columns.clone()];
                 plane[(y - region.y.start * scale) * len..][..len].copy_from_slice(from);
             }
         }
     }
 }
 
-/// Row `sub` of those that the pixels `columns` become in a channel. `near` counts the rows of the three pairs.
+/// Row `sub` of those that the pixels `columns` of row `y` of the picture become in a channel.
 fn shuffle_row(
     sources: &Sources,
-    near: usize,
+    (y, sub): (usize, usize),
     channel: usize,
-    sub: usize,
     columns: &Range<usize>,
     to: &mut [f32],
 ) {
     let shuffle = sources.packed.shuffle;
-    let last = &sources.last[near / 2].row(near % 2)[(columns.start + 1) * sources.channels..];
-    let base = &sources.picture[near / 2].row(near % 2)[(columns.start + 1) * 4..];
+    let [n_picture, n_last] = sources.channels;
+    let last = &sources.last.row(y as isize)[(columns.start + 1) * n_last..];
+    let base = &sources.picture.row(y as isize)[(columns.start + 1) * n_picture..];
     let first = (channel * shuffle + sub) * shuffle;
     let pixels = last
-        .chunks_exact(sources.channels)
-        .zip(base.chunks_exact(4))
+        .chunks_exact(n_last)
+        .zip(base.chunks_exact(n_picture))
         .zip(to.chunks_exact_mut(shuffle));
     for ((values, base), to) in pixels {
         let base = f32::from_bits(base[channel]);

@@ -203,13 +203,10 @@ fn thousands_of_changes_leave_the_state_that_the_last_picture_alone_would_have_m
 
 /// Everything that is kept.
 fn numbers(worker: &Incremental) -> Vec<u32> {
-    let kept = worker.shared.kept.iter().flat_map(|kept| &kept.pairs);
-    let rows = kept.flat_map(|pair| {
-        let mut pair = pair.write().unwrap();
-        let ([above, below], _) = pair.parts();
-        [above.to_vec(), below.to_vec()].concat()
-    });
-    rows.collect()
+    let bands = worker.shared.kept.iter().flat_map(|kept| &kept.bands);
+    bands
+        .flat_map(|band| band.write().unwrap().parts().0.to_vec())
+        .collect()
 }
 
 #[test]
@@ -242,10 +239,11 @@ fn nothing_is_read_that_was_not_computed_for_this_picture_or_still_holds() {
             for (reach, kept) in worker.shared.kept.iter().enumerate().skip(1) {
                 let stale = region.grown(reach, width, height);
                 for y in stale.y.clone() {
-                    let mut pair = kept.pairs[y / 2].write().unwrap();
-                    let words = pair.parts().0[y % 2].len() / (width.next_multiple_of(2) + 2);
+                    let mut band = kept.bands[y / 16].write().unwrap();
+                    let (rows, row_len, _) = band.parts();
+                    let words = row_len / (width.next_multiple_of(2) + 2);
                     let columns = (stale.x.start + 1) * words..(stale.x.end + 1) * words;
-                    pair.parts().0[y % 2][columns].fill(u32::MAX);
+                    rows[y % 16 * row_len..][columns].fill(u32::MAX);
                 }
             }
             let update = Update {

@@ -1,11 +1,11 @@
-//! Who computes what next: the pairs of rows of all layers, as a wave from the picture's top to its bottom.
+//! Who computes what next: the bands of rows of all layers, as a wave from the picture's top to its bottom.
 //!
-//! A pair of rows of a layer needs the pairs above, at and below it of the layer before. Taken diagonal by diagonal, two
-//! pairs further up for each layer, every pair finds what it needs computed or nearly so, while it still lies in the
-//! cache; threads take the next pair whenever they are free and hardly ever wait for each other.
+//! A band of a layer needs the bands above, at and below it of the layer before. Taken diagonal by diagonal, two bands
+//! further up for each layer, every band finds what it needs computed or nearly so, while it still lies in the cache;
+//! threads take the next band whenever they are free and hardly ever wait for each other.
 //!
 //! ```text
-//! layer 1   0  1  2  3  4  5 …       diagonal 4: pair 4 of layer 1, pair 2 of layer 2, pair 0 of layer 3
+//! layer 1   0  1  2  3  4  5 …       diagonal 4: band 4 of layer 1, band 2 of layer 2, band 0 of layer 3
 //! layer 2         0  1  2  3 …
 //! layer 3               0  1 …
 //! ```
@@ -14,37 +14,37 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 
-/// Pairs of rows to compute, of `n_layers` layers.
+/// Bands to compute, of `n_layers` layers.
 pub(super) struct Wave {
     n_layers: usize,
-    n_pairs: usize,
+    n_bands: usize,
     /// The task that is given out next; all of them are given out when no update is in progress.
     next: AtomicUsize,
     n_done: AtomicUsize,
     /// Numbers the updates.
     update: AtomicU32,
-    /// The last update in which a pair of a layer was done: `[layer][pair]`.
+    /// The last update in which a band of a layer was done: `[layer][band]`.
     done: Vec<AtomicU32>,
     /// Set for good when a run is cancelled or a thread panics.
     stopped: AtomicBool,
 }
 
-/// A pair of rows of a layer, counted from 0 for the first convolution.
+/// A band of a layer, counted from 0 for the first convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Task {
     pub(super) layer: usize,
-    pub(super) pair: usize,
+    pub(super) band: usize,
 }
 
 impl Wave {
-    pub(super) fn new(n_layers: usize, n_pairs: usize) -> Self {
+    pub(super) fn new(n_layers: usize, n_bands: usize) -> Self {
         let wave = Self {
             n_layers,
-            n_pairs,
+            n_bands,
             next: AtomicUsize::new(0),
             n_done: AtomicUsize::new(0),
             update: AtomicU32::new(0),
-            done: (0..n_layers * n_pairs).map(|_| AtomicU32::new(0)).collect(),
+            done: (0..n_layers * n_bands).map(|_| AtomicU32::new(0)).collect(),
             stopped: AtomicBool::new(false),
         };
         wave.next.store(wave.n_tasks(), Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl Wave {
 
     /// Places on all diagonals, also those that lie beside the picture.
     fn n_tasks(&self) -> usize {
-        (self.n_pairs + 2 * (self.n_layers - 1)) * self.n_layers
+        (self.n_bands + 2 * (self.n_layers - 1)) * self.n_layers
     }
 
     /// Gives out all tasks again; what was written before is seen by whoever takes one.
@@ -92,7 +92,7 @@ impl Wave {
                 }
                 compute(task);
                 let update = self.update.load(Ordering::Relaxed);
-                self.done[task.layer * self.n_pairs + task.pair].store(update, Ordering::Release);
+                self.done[task.layer * self.n_bands + task.band].store(update, Ordering::Release);
             }
             self.n_done.fetch_add(1, Ordering::Release);
         }
@@ -105,8 +105,8 @@ impl Wave {
 
     fn task(&self, place: usize) -> Option<Task> {
         let (diagonal, layer) = (place / self.n_layers, place % self.n_layers);
-        let pair = diagonal.checked_sub(2 * layer)?;
-        (pair < self.n_pairs).then_some(Task { layer, pair })
+        let band = diagonal.checked_sub(2 * layer)?;
+        (band < self.n_bands).then_some(Task { layer, band })
     }
 
     fn wait_for_inputs(&self, task: Task) -> bool {
@@ -114,8 +114,8 @@ impl Wave {
             return true;
         };
         let update = self.update.load(Ordering::Relaxed);
-        let pairs = task.pair.saturating_sub(1)..(task.pair + 2).min(self.n_pairs);
-        let inputs = &self.done[before * self.n_pairs..][pairs];
+        let bands = task.band.saturating_sub(1)..(task.band + 2).min(self.n_bands);
+        let inputs = &self.done[before * self.n_bands..][bands];
         let is_done = |input: &AtomicU32| input.load(Ordering::Acquire) == update;
         self.wait_until(|| inputs.iter().all(is_done))
     }
