@@ -2,19 +2,29 @@
 //!
 //! [`plan`] is pure: what was asked, what the clip and the model are, what the machine and the encoder can do, in;
 //! decisions with their reasons out. Running never decides again; where it has to do otherwise, it says so.
+//!
+//! Here are the plan and the decisions about picture, model and reuse; `document` says what the files are, `streams`
+//! decides what becomes of everything beside the picture, `resources` how much of the machine is used.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use framewright_infer::ModelInfo;
-use framewright_media::{Clip, ColourTags, Container, PixelFormat, Stream};
+use framewright_media::{Clip, ColourTags, Container, PixelFormat};
 use serde::Serialize;
 
 use crate::cli::{Encoder, Options, Precision, Reuse};
-use crate::exit::{Exit, fail};
 use crate::report::Model;
 use crate::upscale::compare::Rule;
 use crate::upscale::pixel_format;
 use crate::upscale::resources::{Machine, choose_workers, in_flight, n_composites, worker_bytes};
+use document::describe_input;
+use streams::{choose_streams, conversions, lost_rotation};
+
+pub use document::{Colour, Input, Output};
+pub use streams::{Action, StreamPlan};
+
+mod document;
+mod streams;
 
 /// What the encoder in this FFmpeg can do.
 #[derive(Debug, Clone)]
@@ -83,112 +93,6 @@ pub(crate) struct Decided {
     pub(crate) container: Option<Container>,
     pub(crate) pixel_format: PixelFormat,
     pub(crate) tags: ColourTags,
-}
-
-/// The clip, as far as decisions rest on it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Input {
-    /// The file.
-    pub path: PathBuf,
-    /// FFmpeg's names of its container.
-    pub container: String,
-    /// FFmpeg's name of its video codec.
-    pub codec: String,
-    /// Size in pixels, as stored.
-    pub width: usize,
-    /// Size in pixels, as stored.
-    pub height: usize,
-    /// FFmpeg's name of its pixel format.
-    pub pix_fmt: String,
-    /// Unit of its timestamps.
-    pub time_base: String,
-    /// Average rate, where known.
-    pub frame_rate: Option<String>,
-    /// Frames, counted by the container's index or estimated.
-    pub frames: Option<u64>,
-    /// Whether `frames` is exact.
-    pub frames_exact: bool,
-    /// Duration of the file in seconds.
-    pub duration_secs: Option<f64>,
-    /// Shape of a pixel.
-    pub sample_aspect_ratio: Option<String>,
-    /// Rotation that players apply, in degrees counter-clockwise; carried over, not applied.
-    pub rotation: Option<i32>,
-    /// The colour tags it was read with.
-    pub colour: Colour,
-}
-
-/// The file to write.
-#[derive(Debug, Clone, Serialize)]
-pub struct Output {
-    /// Its final name.
-    pub path: PathBuf,
-    /// FFmpeg's name of its container.
-    pub container: String,
-    /// FFmpeg's name of the encoder.
-    pub encoder: &'static str,
-    /// Quality; none for a lossless encoder.
-    pub crf: Option<u8>,
-    /// Preset; none for the encoder's own default.
-    pub preset: Option<String>,
-    /// FFmpeg's name of the pixel format.
-    pub pix_fmt: String,
-    /// The colour tags it is written with.
-    pub colour: Colour,
-}
-
-/// Colour tags by FFmpeg's names.
-#[derive(Debug, Clone, Serialize)]
-pub struct Colour {
-    /// The equations between YUV and RGB.
-    pub matrix: String,
-    /// `tv` (limited) or `pc` (full).
-    pub range: String,
-    /// The colours of R, G and B.
-    pub primaries: String,
-    /// The transfer curve.
-    pub transfer: String,
-    /// Where chroma samples stand.
-    pub chroma_location: String,
-}
-
-impl From<ColourTags> for Colour {
-    fn from(tags: ColourTags) -> Self {
-        Self {
-            matrix: tags.space_name(),
-            range: tags.range_name(),
-            primaries: tags.primaries_name(),
-            transfer: tags.transfer_name(),
-            chroma_location: tags.location_name(),
-        }
-    }
-}
-
-/// One stream of the input.
-#[derive(Debug, Clone, Serialize)]
-pub struct StreamPlan {
-    /// Index in the input.
-    pub index: usize,
-    /// What it carries.
-    pub kind: String,
-    /// FFmpeg's name of its codec.
-    pub codec: String,
-    /// What becomes of it.
-    pub action: Action,
-}
-
-/// What becomes of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// The video this is about.
-    Upscale,
-    /// Its packets go over as they are.
-    Copy,
-    /// Its text goes over in the form that the container knows.
-    Convert,
-    /// It stays behind; a warning says why.
-    LeaveOut,
 }
 
 impl Plan {
@@ -353,91 +257,6 @@ fn choose_quality(options: &Options) -> (Option<u8>, Option<String>) {
     )
 }
 
-fn choose_streams(
-    clip: &Clip,
-    encoder: Option<&EncoderFacts>,
-    output: Option<(&Path, Container)>,
-) -> anyhow::Result<Vec<StreamPlan>> {
-    let plan = |stream: &Stream, action| StreamPlan {
-        index: stream.index,
-        kind: stream.kind.to_string(),
-        codec: stream.codec.clone(),
-        action,
-    };
-    let container = output.map(|(_, container)| container);
-    if let (Some(container), Some(encoder)) = (container, encoder) {
-        check_container(clip, encoder, container)?;
-    }
-    Ok(clip
-        .streams
-        .iter()
-        .map(|stream| {
-            let action = match container {
-                _ if stream.index == clip.video.index => Action::Upscale,
-                Some(container) if container.holds(stream) => Action::Copy,
-                Some(container) if container.converts(stream) => Action::Convert,
-                _ => Action::LeaveOut,
-            };
-            plan(stream, action)
-        })
-        .collect())
-}
-
-fn conversions(streams: &[StreamPlan], output: Option<(&Path, Container)>) -> Vec<String> {
-    let Some((_, container)) = output else {
-        return Vec::new();
-    };
-    let converted = streams
-        .iter()
-        .filter(|stream| stream.action == Action::Convert);
-    converted
-        .map(|stream| {
-            let (index, codec, container) = (stream.index, &stream.codec, container.name());
-            format!(
-                "subtitle stream {index} is converted as text: {container} does not know {codec}"
-            )
-        })
-        .collect()
-}
-
-fn lost_rotation(clip: &Clip, output: Option<(&Path, Container)>) -> Option<String> {
-    let (_, container) = output.filter(|(_, container)| !container.keeps_rotation())?;
-    let degrees = clip.video.rotation?;
-    Some(format!(
-        "the rotation of {degrees} degrees is kept as a tag that few players follow: {} cannot store it here; \
-         an output that ends in .mp4 or .mov can",
-        container.name()
-    ))
-}
-
-fn check_container(
-    clip: &Clip,
-    encoder: &EncoderFacts,
-    container: Container,
-) -> anyhow::Result<()> {
-    let name = container.name();
-    if !container.holds_codec(&encoder.codec) {
-        let message = format!(
-            "{name} cannot hold {} video; choose an output that ends in .mkv",
-            encoder.codec
-        );
-        return Err(fail(Exit::Usage, message));
-    }
-    let missing = container.missing(clip);
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let list: Vec<String> = missing
-        .iter()
-        .map(|stream| format!("{} stream {} ({})", stream.kind, stream.index, stream.codec))
-        .collect();
-    let message = format!(
-        "{name} cannot hold {}; choose an output that ends in .mkv",
-        list.join(", ")
-    );
-    Err(fail(Exit::Usage, message))
-}
-
 fn warnings(clip: &Clip, tags: ColourTags, streams: &[StreamPlan], written: bool) -> Vec<String> {
     let video = &clip.video;
     let mut warnings = Vec::new();
@@ -470,26 +289,6 @@ fn warnings(clip: &Clip, tags: ColourTags, streams: &[StreamPlan], written: bool
         ));
     }
     warnings
-}
-
-fn describe_input(clip: &Clip, tags: ColourTags) -> Input {
-    let video = &clip.video;
-    Input {
-        path: clip.path.clone(),
-        container: clip.container.clone(),
-        codec: video.codec.clone(),
-        width: video.width,
-        height: video.height,
-        pix_fmt: video.pixel_format.name(),
-        time_base: video.time_base.to_string(),
-        frame_rate: video.frame_rate.map(|rate| rate.to_string()),
-        frames: video.n_frames.map(|count| count.frames),
-        frames_exact: video.n_frames.is_some_and(|count| count.exact),
-        duration_secs: clip.duration_secs,
-        sample_aspect_ratio: video.sample_aspect_ratio.map(|ratio| ratio.to_string()),
-        rotation: video.rotation,
-        colour: tags.into(),
-    }
 }
 
 #[cfg(test)]
