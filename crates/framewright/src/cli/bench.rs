@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EncodingArgs, LikenessArgs, NetworkArgs, Options, shared};
+use super::Options;
+use super::shared::{EncodingArgs, LikenessArgs, NetworkArgs, shared};
 
 pub(super) const ABOUT: &str = "\
 Measure on a part of a video what speed and quality to expect here

@@ -1,5 +1,8 @@
 //! What is taken, what is refused, and what the help says.
 
+use std::fs;
+use std::path::PathBuf;
+
 use super::*;
 
 fn upscale(args: &str) -> Result<Options, clap::Error> {

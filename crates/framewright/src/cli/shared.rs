@@ -1,0 +1,120 @@
+//! The arguments that `upscale` and `bench` share, and how their values are read.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, value_parser};
+
+use super::{
+    DEFAULT_TOLERANCE, Device, ENCODING, Encoder, Engine, NETWORK, Options, Precision,
+    ProgressMode, Reuse,
+};
+
+/// Which network, and where it runs.
+#[derive(Debug, Args)]
+pub(super) struct NetworkArgs {
+    /// Name of a built-in model, or path of an .onnx or .safetensors file [default: lite-x2]
+    ///
+    /// `framewright models list` shows the built-in ones. The network of a file takes and gives
+    /// RGB pictures; its scale is found out. A .safetensors file holds a network of the Compact
+    /// family. `nearest-x2` enlarges without a network, for tests and measurements.
+    #[arg(short, long, value_name = "NAME|PATH", env = "FRAMEWRIGHT_MODEL")]
+    #[arg(hide_env_values = true)]
+    model: Option<OsString>,
+
+    /// How many times as large in each direction [default: the model's own scale]
+    ///
+    /// Larger scales take several passes, in which the network runs on its own result: 4, 8 and
+    /// 16 with one that enlarges 2 times. Any other scale is refused: nothing is resized.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=16))]
+    #[arg(help_heading = NETWORK)]
+    scale: Option<u32>,
+
+    /// Where the network runs
+    #[arg(long, value_enum, default_value_t = Device::Auto, help_heading = NETWORK)]
+    device: Device,
+
+    /// What runs the network
+    #[arg(long, value_enum, default_value_t = Engine::Auto, help_heading = NETWORK)]
+    engine: Engine,
+
+    /// The arithmetic of the network
+    #[arg(long, value_enum, default_value_t = Precision::Auto, help_heading = NETWORK)]
+    precision: Precision,
+
+    /// Frames computed at the same time [default: by cores and memory]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    #[arg(help_heading = NETWORK)]
+    workers: Option<u16>,
+}
+
+/// What counts as the same.
+#[derive(Debug, Args)]
+pub(super) struct LikenessArgs {
+    /// How much a cell of 8×8 pixels may differ and count as unchanged, in 8-bit levels
+    ///
+    /// The mean difference of the cell. What is shown is the network's answer to a picture that
+    /// differs from the frame by no more than this in any cell; 0 computes whatever differs at all.
+    #[arg(long, value_name = "LEVELS", default_value_t = DEFAULT_TOLERANCE)]
+    #[arg(value_parser = tolerance, help_heading = NETWORK)]
+    tolerance: f32,
+}
+
+/// How the result is encoded.
+#[derive(Debug, Args)]
+pub(super) struct EncodingArgs {
+    /// The video encoder
+    #[arg(long, value_enum, default_value_t = Encoder::Libx264, help_heading = ENCODING)]
+    encoder: Encoder,
+
+    /// Quality: lower is better and larger [default: 18, x265 20, AV1 24]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u8).range(0..=63))]
+    #[arg(help_heading = ENCODING)]
+    crf: Option<u8>,
+
+    /// The encoder's preset, such as slow, or 6 for AV1 [default: medium, AV1 8]
+    #[arg(long, value_name = "P", help_heading = ENCODING)]
+    preset: Option<String>,
+}
+
+/// What is asked for by the arguments that commands share; everything else as if it was not given.
+pub(super) fn shared(
+    network: NetworkArgs,
+    likeness: &LikenessArgs,
+    encoding: EncodingArgs,
+) -> Options {
+    Options {
+        input: PathBuf::new(),
+        output: None,
+        // An empty variable is how scripts unset one.
+        model: network.model.filter(|model| !model.is_empty()),
+        scale: network.scale,
+        device: network.device,
+        engine: network.engine,
+        precision: network.precision,
+        workers: network.workers.map(usize::from),
+        reuse: Reuse::Region,
+        tolerance: likeness.tolerance,
+        encoder: encoding.encoder,
+        crf: encoding.crf,
+        preset: encoding.preset,
+        pix_fmt: None,
+        overwrite: false,
+        plan_only: false,
+        plan_out: None,
+        report: None,
+        reuse_map: None,
+        dump_composite: None,
+        progress: ProgressMode::Auto,
+        json: false,
+        quiet: false,
+        verbose: false,
+    }
+}
+
+fn tolerance(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(levels) if (0.0..=255.0).contains(&levels) => Ok(levels),
+        _ => Err("a number of levels from 0 to 255".to_owned()),
+    }
+}
