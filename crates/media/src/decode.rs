@@ -5,22 +5,30 @@
 //!                  └─ the rest ──────────────────┴─▶ Unit { packets, frame }, in file order
 //! ```
 //! Invariant: every frame the decoder holds is drained at the end of the file, with its own timestamp.
+//!
+//! `describe` is what the container says of itself, `dating` gives frames their timestamps, `extent` tells a file that
+//! was cut from one that ends.
 #![expect(unsafe_code, reason = "owns an AVCodecContext")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::ptr;
 
 use ffmpeg_sys_the_third as ffi;
 
 use crate::Error;
-use crate::av::{AvError, Rational, check, text};
-use crate::clip::{Clip, FrameCount, Stream, StreamKind, Video};
+use crate::av::{AvError, check};
+use crate::clip::Clip;
 use crate::demux::{Demuxer, Interrupt};
 use crate::frame::Frame;
 use crate::packet::Packet;
-use crate::side_data;
 use crate::tags::ColourTags;
+use dating::Dating;
+use describe::describe;
+use extent::Extent;
+
+mod dating;
+mod describe;
+mod extent;
 
 /// A step through the file: the packets to copy that stand before a frame, and the frame.
 pub struct Unit {
@@ -56,13 +64,8 @@ pub struct Decoder {
     pending_bytes: usize,
     /// The first frame, decoded by `open` to learn what the container does not say.
     first: Option<Frame>,
-    /// Duration of each packet still in the decoder, by timestamp.
-    durations: BTreeMap<i64, i64>,
-    last_pts: Option<i64>,
-    last_duration: i64,
-    /// End of the furthest packet of any stream, in seconds.
-    read_until_secs: f64,
-    video_packets: u64,
+    dating: Dating,
+    extent: Extent,
     /// Whether reading began where the file begins, so that what it announces can be checked.
     from_start: bool,
     /// Frames that are still to be delivered; all of them where nothing is said.
@@ -94,11 +97,8 @@ impl Decoder {
             packets: Vec::new(),
             pending_bytes: 0,
             first: None,
-            durations: BTreeMap::new(),
-            last_pts: None,
-            last_duration: 0,
-            read_until_secs: 0.0,
-            video_packets: 0,
+            dating: Dating::default(),
+            extent: Extent::default(),
             from_start: true,
             frames_left: None,
             at_end: false,
@@ -200,9 +200,7 @@ impl Decoder {
         self.packets.clear();
         self.pending_bytes = 0;
         self.first = None;
-        self.durations.clear();
-        self.last_pts = None;
-        self.last_duration = 0;
+        self.dating = Dating::default();
         self.at_end = false;
         self.from_start = false;
         self.health = Health::default();
@@ -243,7 +241,9 @@ impl Decoder {
                 }
                 Received::NeedsPacket => self.feed()?,
                 Received::End if self.packets.is_empty() => {
-                    self.check_end();
+                    if self.at_end && self.from_start && self.health.truncated.is_none() {
+                        self.health.truncated = self.extent.missing(&self.demuxer, &self.clip);
+                    }
                     return Ok(None);
                 }
                 Received::End => return Ok(Some(self.unit(None))),
@@ -272,7 +272,8 @@ impl Decoder {
         // SAFETY: the context is open, the frame empty and owned.
         match check(unsafe { ffi::avcodec_receive_frame(self.context, frame.as_ptr()) }) {
             Ok(_) => {
-                self.date(&mut frame);
+                let repaired = self.dating.date(&mut frame, &self.clip.video);
+                self.health.repaired_timestamps += u64::from(repaired);
                 self.health.corrupt_frames += u64::from(frame.is_corrupt());
                 Ok(Received::Frame(frame))
             }
@@ -290,57 +291,21 @@ impl Decoder {
         }
     }
 
-    /// Gives the frame its timestamp and duration. Timestamps strictly increase: containers demand it, and a film
-    /// that repeats one has no other order than that of its frames.
-    fn date(&mut self, frame: &mut Frame) {
-        let best =
-            Some(frame.raw().best_effort_timestamp).filter(|&pts| pts != ffi::AV_NOPTS_VALUE);
-        frame.duration = best
-            .and_then(|pts| self.durations.remove(&pts))
-            .filter(|&duration| duration > 0)
-            .unwrap_or_else(|| self.usual_duration());
-        // Entries of packets that gave no frame must not pile up.
-        if let Some(pts) = best {
-            self.durations = self.durations.split_off(&pts);
-        }
-        let next = self.last_pts.map(|last| last + 1);
-        let pts = match (best, next) {
-            (Some(best), Some(next)) if best < next => next,
-            (Some(best), _) => best,
-            (None, Some(next)) => next - 1 + self.last_duration.max(1),
-            (None, None) => 0,
-        };
-        self.health.repaired_timestamps += u64::from(best != Some(pts));
-        frame.set_pts(pts);
-        self.last_pts = Some(pts);
-        self.last_duration = frame.duration;
-    }
-
-    /// One frame at the average rate, in ticks; 0 where the rate is unknown.
-    fn usual_duration(&self) -> i64 {
-        let video = &self.clip.video;
-        video.frame_rate.map_or(0, |rate| {
-            (1.0 / (rate.as_f64() * video.time_base.as_f64())).round() as i64
-        })
-    }
-
     /// Reads one packet: into the decoder if it is ours, else onto the pile; at the end of the file starts draining.
     fn feed(&mut self) -> Result<(), Error> {
         let Some(packet) = self.demuxer.read()? else {
             self.at_end = true;
             return self.send(ptr::null());
         };
-        self.note_position(&packet);
+        self.extent
+            .note_packet(&packet, self.demuxer.stream(packet.stream()));
         if packet.stream() != self.clip.video.index {
             self.pending_bytes += packet.size_bytes();
             self.packets.push(packet);
             return Ok(());
         }
-        self.video_packets += 1;
-        let raw = packet.raw();
-        if raw.pts != ffi::AV_NOPTS_VALUE {
-            self.durations.insert(raw.pts, raw.duration);
-        }
+        self.extent.video_packets += 1;
+        self.dating.note_packet(&packet);
         self.send(packet.as_ptr())
     }
 
@@ -358,59 +323,6 @@ impl Decoder {
                 cause,
             }),
         }
-    }
-
-    fn note_position(&mut self, packet: &Packet) {
-        let raw = packet.raw();
-        let stream = self.demuxer.stream(packet.stream());
-        let start = if raw.pts == ffi::AV_NOPTS_VALUE {
-            raw.dts
-        } else {
-            raw.pts
-        };
-        if start != ffi::AV_NOPTS_VALUE {
-            let tick = f64::from(stream.time_base.num) / f64::from(stream.time_base.den);
-            let end = (start + raw.duration) as f64 * tick;
-            self.read_until_secs = self.read_until_secs.max(end);
-        }
-    }
-
-    /// Compares what was read with what the container announced. FFmpeg itself reports a cut file as a normal end.
-    fn check_end(&mut self) {
-        if !self.at_end || !self.from_start || self.health.truncated.is_some() {
-            return;
-        }
-        let raw = self.demuxer.raw();
-        let start = if raw.start_time == ffi::AV_NOPTS_VALUE {
-            0.0
-        } else {
-            raw.start_time as f64 / 1e6
-        };
-        let announced = self.clip.duration_secs.map(|duration| start + duration);
-        let indexed = self
-            .clip
-            .video
-            .n_frames
-            .filter(|count| count.exact)
-            .map(|count| count.frames);
-        let missing_secs = announced.map(|end| end - self.read_until_secs);
-        self.health.truncated = match (missing_secs, indexed) {
-            // An index alone proves nothing: an edit list may leave packets out, and the duration knows.
-            (None | Some(0.1..), Some(frames)) if self.video_packets < frames => Some(format!(
-                "{} of {frames} video packets are there",
-                self.video_packets
-            )),
-            // A second, or one per cent: durations in headers are rounded and may count a last subtitle.
-            (Some(missing), _) if missing > (0.01 * self.read_until_secs).max(1.0) => {
-                Some(format!(
-                    "it ends at {:.1} of {:.1} seconds",
-                    self.read_until_secs,
-                    self.read_until_secs + missing
-                ))
-            }
-            _ if self.demuxer.ended_badly() => Some("its data cannot be read on".into()),
-            _ => None,
-        };
     }
 }
 
@@ -460,107 +372,5 @@ fn open_codec(
                 path: demuxer.path.clone(),
             })
         }
-    }
-}
-
-fn describe(demuxer: &Demuxer, index: usize) -> Clip {
-    let raw = demuxer.raw();
-    // SAFETY: an open input has a format with a name.
-    let container = unsafe { text((*raw.iformat).name) }.unwrap_or_default();
-    let streams = (0..demuxer.streams().len())
-        .map(|index| describe_stream(demuxer, index))
-        .collect();
-    Clip {
-        path: demuxer.path.clone(),
-        container,
-        duration_secs: (raw.duration > 0)
-            .then(|| raw.duration as f64 / f64::from(ffi::AV_TIME_BASE)),
-        video: describe_video(demuxer, index),
-        streams,
-        n_chapters: raw.nb_chapters as usize,
-    }
-}
-
-fn describe_stream(demuxer: &Demuxer, index: usize) -> Stream {
-    let parameters = demuxer.parameters(index);
-    Stream {
-        index,
-        kind: StreamKind::of(parameters.codec_type),
-        codec: codec_name(parameters.codec_id),
-        codec_id: parameters.codec_id,
-    }
-}
-
-fn codec_name(id: ffi::AVCodecID) -> String {
-    // SAFETY: returns a static string for any number.
-    unsafe { text(ffi::avcodec_get_name(id)) }.unwrap_or_default()
-}
-
-fn describe_video(demuxer: &Demuxer, index: usize) -> Video {
-    let (stream, parameters) = (demuxer.stream(index), demuxer.parameters(index));
-    let time_base = Rational {
-        num: stream.time_base.num,
-        den: stream.time_base.den,
-    };
-    let frame_rate =
-        Rational::known(stream.avg_frame_rate).or_else(|| Rational::known(stream.r_frame_rate));
-    let side_data = side_data::of_stream(stream);
-    Video {
-        index,
-        codec: codec_name(parameters.codec_id),
-        width: parameters.width as usize,
-        height: parameters.height as usize,
-        pixel_format: crate::PixelFormat(ffi::AVPixelFormat(parameters.format)),
-        tags: ColourTags {
-            space: parameters.color_space,
-            primaries: parameters.color_primaries,
-            transfer: parameters.color_trc,
-            range: parameters.color_range,
-            location: parameters.chroma_location,
-        },
-        time_base,
-        frame_rate,
-        n_frames: count_frames(demuxer, stream, frame_rate),
-        sample_aspect_ratio: Rational::known(stream.sample_aspect_ratio)
-            .or_else(|| Rational::known(parameters.sample_aspect_ratio)),
-        rotation: side_data::rotation(&side_data),
-        interlaced: !matches!(
-            parameters.field_order,
-            ffi::AVFieldOrder::UNKNOWN | ffi::AVFieldOrder::PROGRESSIVE
-        ),
-        dolby_vision: side_data::has_dolby_vision(stream),
-    }
-}
-
-/// The index's number of frames, unless the duration contradicts it: an edit list shows only a part of what is indexed.
-fn count_frames(
-    demuxer: &Demuxer,
-    stream: &ffi::AVStream,
-    rate: Option<Rational>,
-) -> Option<FrameCount> {
-    let indexed = u64::try_from(stream.nb_frames).ok().filter(|&n| n > 0);
-    let tick = f64::from(stream.time_base.num) / f64::from(stream.time_base.den);
-    let of_stream = (stream.duration > 0).then_some(stream.duration as f64 * tick);
-    let of_file = demuxer.raw().duration;
-    let of_file = (of_file > 0).then(|| of_file as f64 / f64::from(ffi::AV_TIME_BASE));
-    let by_rate = of_stream
-        .or(of_file)
-        .zip(rate)
-        .map(|(secs, rate)| (secs * rate.as_f64()).round() as u64);
-    match (indexed, by_rate) {
-        (Some(frames), Some(estimate)) if frames > estimate + 2 + estimate / 50 => {
-            Some(FrameCount {
-                frames: estimate,
-                exact: false,
-            })
-        }
-        (Some(frames), _) => Some(FrameCount {
-            frames,
-            exact: true,
-        }),
-        (None, estimate) => estimate.map(|frames| FrameCount {
-            frames,
-            exact: false,
-        }),
     }
 }
