@@ -7,6 +7,7 @@
 //! Invariants: frames out == frames in, checked; the final name appears only for a whole film.
 
 pub mod cells;
+mod cgroup;
 pub mod compare;
 pub(crate) mod compose;
 pub(crate) mod interruption;

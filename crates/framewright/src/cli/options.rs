@@ -29,6 +29,8 @@ pub struct Options {
     pub precision: Precision,
     /// Workers that run the network, at least 1; none for the plan's choice.
     pub workers: Option<usize>,
+    /// Memory to plan with, in bytes; none for what this process may use.
+    pub memory_bytes: Option<u64>,
     /// Which results are used again.
     pub reuse: Reuse,
     /// In 8-bit levels, finite and at least 0.

@@ -46,6 +46,14 @@ pub(super) struct NetworkArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     #[arg(help_heading = NETWORK)]
     workers: Option<u16>,
+
+    /// Plan as if the machine had this much memory, such as 4G or 800M [default: what is there]
+    ///
+    /// Decides how many frames are computed at the same time, how many wait, and how many pictures
+    /// are kept to be used again. K, M and G are powers of 1024. It is no hard limit: what the
+    /// decoder and the encoder take is not in it.
+    #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = NETWORK)]
+    memory: Option<u64>,
 }
 
 /// What counts as the same.
@@ -93,6 +101,7 @@ pub(super) fn shared(
         engine: network.engine,
         precision: network.precision,
         workers: network.workers.map(usize::from),
+        memory_bytes: network.memory,
         reuse: Reuse::Region,
         tolerance: likeness.tolerance,
         encoder: encoding.encoder,
@@ -116,5 +125,31 @@ fn tolerance(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(levels) if (0.0..=255.0).contains(&levels) => Ok(levels),
         _ => Err("a number of levels from 0 to 255".to_owned()),
+    }
+}
+
+/// Below this no video is worth a plan; and who leaves out the unit meant another number.
+const MIN_MEMORY_BYTES: u64 = 64 << 20;
+
+/// Bytes of a size such as `800M`, `4G`, `4GiB` or `4gb`; without a unit it is in bytes.
+fn memory(text: &str) -> Result<u64, String> {
+    let unit_at = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "kib" => Some(10),
+        "m" | "mb" | "mib" => Some(20),
+        "g" | "gb" | "gib" => Some(30),
+        _ => None,
+    };
+    let bytes = shift
+        .zip(number.parse::<u64>().ok())
+        .and_then(|(shift, number)| number.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes) if bytes >= MIN_MEMORY_BYTES => Ok(bytes),
+        Some(_) => Err("at least 64M; without K, M or G it is in bytes".to_owned()),
+        None => Err("a size such as 4G or 800M".to_owned()),
     }
 }

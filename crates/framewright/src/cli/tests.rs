@@ -37,6 +37,7 @@ fn the_defaults_are_those_of_the_contract() {
         engine: Engine::Auto,
         precision: Precision::Auto,
         workers: None,
+        memory_bytes: None,
         reuse: Reuse::Region,
         tolerance: 0.5,
         encoder: Encoder::Libx264,
@@ -61,7 +62,7 @@ fn the_defaults_are_those_of_the_contract() {
 fn every_option_arrives() {
     let options = upscale(
         "in.mkv -o out.mp4 --model m.onnx --scale 4 --device cpu --engine native --precision bf16 \
-         --workers 3 --reuse off --tolerance 0 --encoder libsvtav1 --crf 30 --preset 6 \
+         --workers 3 --memory 800M --reuse off --tolerance 0 --encoder libsvtav1 --crf 30 --preset 6 \
          --pix-fmt yuv420p10le --overwrite --plan-out p.json --report r.json \
          --progress json --json -v",
     )
@@ -71,6 +72,7 @@ fn every_option_arrives() {
     assert_eq!(options.engine, Engine::Native);
     assert_eq!(options.precision, Precision::Bf16);
     assert_eq!(options.workers, Some(3));
+    assert_eq!(options.memory_bytes, Some(800 << 20));
     assert_eq!(options.reuse, Reuse::Off);
     assert!(options.tolerance.abs() < f32::EPSILON);
     assert_eq!(options.encoder.name(), "libsvtav1");
@@ -110,6 +112,55 @@ fn values_out_of_range_are_refused() {
         "-q -v",
     ] {
         refusal(&format!("in.mkv -o out.mkv {wrong}"));
+    }
+}
+
+#[test]
+fn memory_is_given_in_bytes_or_with_a_binary_unit() {
+    let memory = |size: &str| {
+        let options = upscale(&format!("in.mkv -o out.mkv --memory {size}"));
+        options.unwrap().memory_bytes
+    };
+    for size in [
+        "4G",
+        "4g",
+        "4GB",
+        "4gib",
+        "4096M",
+        "4194304K",
+        "4294967296",
+        "4294967296B",
+    ] {
+        assert_eq!(memory(size), Some(4 << 30), "{size}");
+    }
+    for size in ["64M", "64mib", "65536KiB", "67108864"] {
+        assert_eq!(memory(size), Some(64 << 20), "{size}");
+    }
+}
+
+#[test]
+fn memory_that_is_nonsense_or_too_little_is_refused() {
+    let refused = |size: &str| refusal(&format!("in.mkv -o out.mkv --memory={size}"));
+    for size in [
+        "", "G", "-4G", "+4G", "4T", "4.5G", "4GG", "4Gi", "64iB", "0x4G", "four", "4é",
+    ] {
+        let expected = format!(
+            "error: invalid value '{size}' for '--memory <SIZE>': a size such as 4G or 800M"
+        );
+        assert_eq!(refused(size), expected);
+    }
+    // 2^64 bytes, and a number that is larger without a unit.
+    for size in ["17179869184G", "99999999999999999999"] {
+        assert!(
+            refused(size).ends_with("a size such as 4G or 800M"),
+            "{size}"
+        );
+    }
+    for size in ["0", "4", "63M", "67108863", "65535K"] {
+        assert!(
+            refused(size).ends_with("at least 64M; without K, M or G it is in bytes"),
+            "{size}"
+        );
     }
 }
 
@@ -211,12 +262,12 @@ fn bench_takes_the_defaults_of_upscale_and_needs_no_output() {
 #[test]
 fn every_option_of_bench_arrives() {
     let options = bench(
-        "in.mkv -m m.onnx --scale 4 --engine native --precision bf16 --workers 3 --tolerance 0 \
+        "in.mkv -m m.onnx --scale 4 --engine native --precision bf16 --workers 3 --memory 2G --tolerance 0 \
          --encoder libx265 --crf 30 --preset fast --start 1.5 --seconds 0.5 --json",
     )
     .unwrap();
     let like = upscale(
-        "in.mkv -o o.mkv -m m.onnx --scale 4 --engine native --precision bf16 --workers 3 --tolerance 0 \
+        "in.mkv -o o.mkv -m m.onnx --scale 4 --engine native --precision bf16 --workers 3 --memory 2G --tolerance 0 \
          --encoder libx265 --crf 30 --preset fast --json",
     )
     .unwrap();

@@ -159,6 +159,7 @@ pub fn plan(
     let out_tags = tags.for_output(pixel_format, width, height);
     let worker_bytes = worker_bytes(network_bytes, video.width, video.height, scale);
     let (workers, workers_why) = choose_workers(options.workers, machine, worker_bytes);
+    why.extend(machine.memory_why());
     why.push(workers_why);
     let (window, memory_budget_bytes) =
         in_flight(workers, machine, clip, pixel_format, width, height);

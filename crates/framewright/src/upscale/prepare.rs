@@ -49,7 +49,7 @@ pub fn prepare(
         decoder.clip(),
         model.info(),
         model.worker_bytes(video.width, video.height),
-        Machine::here(),
+        Machine::here().with_memory(options.memory_bytes),
         encoder.as_ref(),
         output,
     )?;

@@ -2,22 +2,70 @@
 
 use framewright_media::{Clip, PixelFormat};
 
+use crate::upscale::cgroup;
+
 /// What the machine offers.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine {
     /// Processors this process may use.
     pub n_cores: usize,
-    /// Main memory.
+    /// Memory to plan with.
     pub memory_bytes: u64,
+    /// Where that number is from.
+    pub memory_from: MemoryFrom,
+}
+
+/// Where the memory to plan with is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryFrom {
+    /// It is all main memory.
+    Machine,
+    /// The process's control group allows less.
+    Limit,
+    /// `--memory`.
+    Asked,
 }
 
 impl Machine {
-    /// This machine.
+    /// This machine, with the memory that this process may use.
     pub fn here() -> Self {
-        Self {
+        let machine = Self {
             n_cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_bytes: rustix::system::sysinfo().totalram,
+            memory_from: MemoryFrom::Machine,
+        };
+        machine.limited(cgroup::memory_limit())
+    }
+
+    /// With no more memory than a limit allows.
+    fn limited(self, limit_bytes: Option<u64>) -> Self {
+        match limit_bytes {
+            Some(bytes) if bytes < self.memory_bytes => Self {
+                memory_bytes: bytes,
+                memory_from: MemoryFrom::Limit,
+                ..self
+            },
+            _ => self,
         }
+    }
+
+    /// As if it had the memory that was asked for, be it less or more than there is.
+    pub fn with_memory(self, asked_bytes: Option<u64>) -> Self {
+        asked_bytes.map_or(self, |bytes| Self {
+            memory_bytes: bytes,
+            memory_from: MemoryFrom::Asked,
+            ..self
+        })
+    }
+
+    /// Why the plan is for this much memory; none where it is simply what the machine has.
+    pub fn memory_why(&self) -> Option<String> {
+        let reason = match self.memory_from {
+            MemoryFrom::Machine => return None,
+            MemoryFrom::Limit => "the limit of this process's control group (--memory decides)",
+            MemoryFrom::Asked => "as asked",
+        };
+        Some(format!("memory: {} MB, {reason}", self.memory_bytes >> 20))
     }
 }
 
@@ -117,7 +165,35 @@ mod tests {
         Machine {
             n_cores,
             memory_bytes: gigabytes << 30,
+            memory_from: MemoryFrom::Machine,
         }
+    }
+
+    #[test]
+    fn the_smaller_of_memory_and_limit_counts_unless_asked_otherwise() {
+        let whole = machine(2, 16);
+        let planned = |machine: Machine| (machine.memory_bytes >> 20, machine.memory_why());
+        assert_eq!(planned(whole), (16_384, None));
+        assert_eq!(planned(whole.limited(None)), (16_384, None));
+        // What version 1 of control groups says where there is no limit.
+        let none = 9_223_372_036_854_771_712;
+        assert_eq!(planned(whole.limited(Some(none))), (16_384, None));
+        let limited = whole.limited(Some(2 << 30));
+        let (megabytes, why) = planned(limited);
+        let limit = "memory: 2048 MB, the limit of this process's control group (--memory decides)";
+        assert_eq!((megabytes, why.as_deref()), (2048, Some(limit)));
+        assert_eq!(planned(limited.with_memory(None)).0, 2048);
+        let asked = limited.with_memory(Some(4 << 30));
+        let why = "memory: 4096 MB, as asked".to_owned();
+        assert_eq!(planned(asked), (4096, Some(why)));
+    }
+
+    #[test]
+    fn as_many_workers_run_as_fit_in_the_memory_that_was_asked_for() {
+        let asked = |bytes| choose_workers(None, machine(8, 16).with_memory(Some(bytes)), 1 << 30);
+        assert_eq!(asked(4 << 30).0, 3);
+        assert_eq!(asked(64 << 20).0, 1);
+        assert_eq!(asked(64 << 30).0, 8);
     }
 
     #[test]

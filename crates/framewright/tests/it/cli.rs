@@ -88,8 +88,8 @@ fn the_help_of_upscale_is_this() {
 fn help_names_every_option_of_the_contract() {
     let env = TestEnv::new();
     let help = env.run(&["upscale", "--help"]).stdout;
-    let options = "-o -m --model --scale --device --engine --precision --workers --reuse --tolerance --encoder --crf \
-                   --preset --pix-fmt --overwrite --plan-only --plan-out --report --progress --json \
+    let options = "-o -m --model --scale --device --engine --precision --workers --memory --reuse --tolerance \
+                   --encoder --crf --preset --pix-fmt --overwrite --plan-only --plan-out --report --progress --json \
                    -q -v libx264 libx265 libsvtav1 ffv1 null";
     let missing: Vec<_> = options
         .split(' ')
@@ -158,10 +158,28 @@ fn the_errors_are_these() {
 #[test]
 fn the_plan_is_this() {
     let env = TestEnv::new();
-    upscale(&env, &["--workers", "2", "--plan-out", "plan.json"]).expect_code(0);
+    let fixed = ["--workers", "2", "--memory", "4G"];
+    upscale(&env, &[&fixed[..], &["--plan-out", "plan.json"]].concat()).expect_code(0);
     let plan = read_json(&env.path("plan.json"));
     assert_eq!(plan["version"], 1);
     insta::assert_snapshot!("plan", redacted(&env, plan));
+}
+
+#[test]
+fn less_memory_keeps_fewer_pictures() {
+    let env = TestEnv::new();
+    ffmpeg(
+        env.root(),
+        "-f lavfi -i testsrc2=s=640x480:d=0.2 -c:v libx264 -preset ultrafast in.mp4",
+    );
+    let composites = |memory: &str| {
+        let options = ["--plan-only", "--json", "--memory", memory];
+        let run = env.run(&[NO_NETWORK, &options].concat()).expect_code(0);
+        let plan: Value = serde_json::from_str(&run.stdout).unwrap();
+        plan["composites"].as_u64().unwrap()
+    };
+    // One of them and its result are 2.3 MB, and a part of 32 is for them.
+    assert_eq!((composites("64M"), composites("4G")), (1, 16));
 }
 
 #[test]
