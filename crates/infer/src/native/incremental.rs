@@ -55,6 +55,8 @@ pub struct Update<'a> {
     pub regions: &'a [Region],
     /// The pixels around what changed that are given out with it.
     pub margin: usize,
+    /// Whether the whole result is given out, changed or not.
+    pub whole: bool,
 }
 
 /// What became of a picture.
@@ -187,10 +189,15 @@ impl Incremental {
             shared.stop();
             return Err(shared.not_finite());
         }
-        let updated = shared.collect(update.margin);
+        let updated = shared.collect(update);
         shared.lock().next = update.turn + 1;
         shared.turned.notify_all();
         Ok(Some(updated))
+    }
+
+    /// The turn of the picture that comes next.
+    pub fn next_turn(&self) -> u64 {
+        self.shared.lock().next
     }
 
     /// Helps until it is the turn of picture `turn`, or that never comes.
@@ -477,11 +484,16 @@ impl Shared {
     }
 
     /// Where the result changed, what it is there, and what that took.
-    fn collect(&self, margin: usize) -> Updated {
-        let parts = self.parts();
+    fn collect(&self, update: &Update) -> Updated {
+        let parts = if update.whole {
+            vec![Region::whole(self.width, self.height)]
+        } else {
+            self.parts()
+        };
         let cut = |part: &Region| {
+            let part = part.grown(update.margin, self.width, self.height);
             let mut into = PlanarRgb::default();
-            self.cut(&part.grown(margin, self.width, self.height), &mut into);
+            self.cut(&part, &mut into);
             into
         };
         let n_tiles = (self.width.div_ceil(2) * self.height.div_ceil(2)) as f64;

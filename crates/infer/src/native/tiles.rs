@@ -130,6 +130,7 @@ pub(super) unsafe fn tiles<
         // SAFETY: the caller's.
         unsafe {
             for tile in 0..n_tiles {
+                prefetch_results::<O>(pass, first + tile);
                 transform::<W, I>(pass, scratch, first, tile);
             }
             let mut output = 0;
@@ -150,6 +151,32 @@ pub(super) unsafe fn tiles<
             }
         }
         first += n_tiles;
+    }
+}
+
+/// Asks for the memory of a tile's results, which are compared with what stands there: of scattered tiles the processor cannot
+/// guess the next.
+///
+/// # Safety
+/// As [`tiles`].
+#[inline(always)]
+unsafe fn prefetch_results<O: Activation>(pass: &TilePass, tile: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let at = *pass.tiles.get_unchecked(tile);
+        let (x, y) = (2 * usize::from(at.x) + 1, 2 * usize::from(at.y));
+        let pixel = pass.channels[1] * O::SIZE;
+        for row in 0..2 {
+            let row = pass
+                .results
+                .as_ptr()
+                .wrapping_add((y + row) * pass.result_len);
+            let mut byte = 0;
+            while byte < 2 * pixel {
+                O::S::prefetch(row.cast::<u8>().wrapping_add(x * pixel + byte));
+                byte += 64;
+            }
+        }
     }
 }
 

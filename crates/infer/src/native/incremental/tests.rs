@@ -111,6 +111,7 @@ fn results(
                                 picture: &film[turn].0,
                                 regions: &film[turn].1,
                                 margin: turn % 3,
+                                whole: turn % 5 == 4,
                             };
                             (turn, worker.update(&update).unwrap().unwrap())
                         })
@@ -182,6 +183,7 @@ fn thousands_of_changes_leave_the_state_that_the_last_picture_alone_would_have_m
                 picture,
                 regions,
                 margin: 0,
+                whole: false,
             };
             worker.update(&update).unwrap();
             if turn % 100 == 0 || turn == 1000 {
@@ -193,6 +195,7 @@ fn thousands_of_changes_leave_the_state_that_the_last_picture_alone_would_have_m
                         picture,
                         regions: &whole,
                         margin: 0,
+                        whole: false,
                     })
                     .unwrap();
                 assert!(numbers(&worker) == numbers(&fresh), "after picture {turn}");
@@ -233,6 +236,7 @@ fn nothing_is_read_that_was_not_computed_for_this_picture_or_still_holds() {
                     picture: &before,
                     regions: &whole,
                     margin: 0,
+                    whole: false,
                 })
                 .unwrap();
             // What depends on the region is no number any more: neither a result nor what is kept may show it.
@@ -251,6 +255,7 @@ fn nothing_is_read_that_was_not_computed_for_this_picture_or_still_holds() {
                 picture: &after,
                 regions: std::slice::from_ref(&region),
                 margin: 0,
+                whole: false,
             };
             worker.update(&update).unwrap();
             let mut fresh = model.incremental(width, height, 1).remove(0);
@@ -260,6 +265,7 @@ fn nothing_is_read_that_was_not_computed_for_this_picture_or_still_holds() {
                     picture: &after,
                     regions: &whole,
                     margin: 0,
+                    whole: false,
                 })
                 .unwrap();
             assert!(numbers(&worker) == numbers(&fresh));
@@ -285,6 +291,7 @@ fn a_small_change_is_computed_in_small_part_and_no_change_not_at_all() {
                     picture,
                     regions,
                     margin: 0,
+                    whole: false,
                 })
                 .unwrap()
                 .unwrap()
@@ -310,6 +317,7 @@ fn whoever_waits_is_told_when_a_picture_before_is_left_out_or_all_is_cancelled()
         picture: &picture,
         regions: &whole,
         margin: 0,
+        whole: false,
     };
     for cancelled in [false, true] {
         let [mut first, mut second] = model.incremental(40, 30, 2).try_into().ok().unwrap();
@@ -340,6 +348,7 @@ fn a_result_that_is_no_number_ends_the_run_with_its_place() {
         picture: &picture,
         regions: &whole,
         margin: 0,
+        whole: false,
     });
     assert!(
         matches!(ended, Err(Error::NotFinite { x: 0, y: 0, .. })),
