@@ -92,20 +92,24 @@ impl TileScratch {
     }
 }
 
+/// Words of a tile that lie side by side. Those of the next tile follow, so the distance between them is known when this is
+/// compiled, and one register holds the address of all.
+const SIDE: usize = 16;
+
 /// Words that the factors of a block take.
 pub(super) fn products_len(channels: usize, n_words: usize) -> usize {
-    n_products(channels) * (BLOCK * stride(n_words) + GAP) + SLACK
+    n_products(channels) * product_len(n_words) + SLACK
+}
+
+/// Words from the factors of one product to the next: `[word / SIDE][tile][word % SIDE]`.
+fn product_len(n_words: usize) -> usize {
+    n_words.next_multiple_of(SIDE) * BLOCK + GAP
 }
 
 /// Words that the sums of a block take.
 pub(super) fn sums_len(n_outputs: usize) -> usize {
     // As many output channels as registers hold, at most.
     16 * BLOCK * n_outputs.next_multiple_of(16).min(64)
-}
-
-/// Words between the factors of one tile and the next.
-fn stride(n_words: usize) -> usize {
-    n_words.next_multiple_of(16)
 }
 
 /// # Safety
@@ -180,7 +184,7 @@ unsafe fn prefetch_results<O: Activation>(pass: &TilePass, tile: usize) {
     }
 }
 
-/// Writes `Bᵀ d B` of a tile to `products`: `[product][tile][word]`.
+/// Writes `Bᵀ d B` of a tile to `products`: `[product][word / SIDE][tile][word % SIDE]`.
 ///
 /// # Safety
 /// As [`tiles`].
@@ -192,12 +196,11 @@ unsafe fn transform<W: Words, I: Activation<S = W::S>>(
     tile: usize,
 ) {
     let lanes = W::S::LANES;
-    let stride = stride(pass.n_words);
-    let step = BLOCK * stride + GAP;
+    let step = product_len(pass.n_words);
     // SAFETY: the caller's.
     unsafe {
         let at = *pass.tiles.get_unchecked(first + tile);
-        let products = scratch.products.as_mut_ptr().add(tile * stride);
+        let products = scratch.products.as_mut_ptr().add(tile * SIDE);
         let mut word = 0;
         while word < pass.n_words {
             let channel = word * W::CHANNELS;
@@ -207,7 +210,7 @@ unsafe fn transform<W: Words, I: Activation<S = W::S>>(
             } else {
                 low
             };
-            let to = products.add(word);
+            let to = products.add(word / SIDE * SIDE * BLOCK + word % SIDE);
             for j in 0..16 {
                 let packed = W::pack_channels(low[j], high[j]);
                 if W::CHANNELS == 1 || j < CENTRE {
@@ -268,7 +271,6 @@ unsafe fn block<W: Products, O: Activation<S = W::S>, const M: usize, const N: u
     output: usize,
 ) {
     let lanes = W::S::LANES;
-    let stride = stride(pass.n_words);
     let sums = scratch.sums.as_mut_ptr().cast::<f32>();
     let step = BLOCK * N * lanes;
     // SAFETY: the caller's.
@@ -293,7 +295,7 @@ unsafe fn block<W: Products, O: Activation<S = W::S>, const M: usize, const N: u
                     pass,
                     terms,
                     weights,
-                    products.add(tile * stride),
+                    products.add(tile * SIDE),
                     [start; M],
                 );
                 for m in 0..M {
@@ -305,7 +307,7 @@ unsafe fn block<W: Products, O: Activation<S = W::S>, const M: usize, const N: u
                 tile += M;
             }
             weights = weights.add(terms * pass.n_words * pass.channels[1]);
-            products = products.add(terms * (BLOCK * stride + GAP));
+            products = products.add(terms * product_len(pass.n_words));
         }
         for tile in 0..n_tiles {
             for n in 0..N {
@@ -329,24 +331,30 @@ unsafe fn multiply<W: Products, const M: usize, const N: usize>(
     mut acc: [[F<W>; N]; M],
 ) -> [[F<W>; N]; M] {
     let lanes = W::S::LANES;
-    let stride = stride(pass.n_words);
     // SAFETY: the caller's.
     unsafe {
         for _ in 0..terms {
-            for word in 0..pass.n_words {
-                let mut words = [W::load(weights); N];
-                for n in 1..N {
-                    words[n] = W::load(weights.add(n * lanes));
-                }
-                for m in 0..M {
-                    for n in 0..N {
-                        acc[m][n] =
-                            W::multiply_add(acc[m][n], factors.add(m * stride + word), words[n]);
+            let mut side = factors;
+            let mut left = pass.n_words;
+            while left > 0 {
+                let n = left.min(SIDE);
+                for word in 0..n {
+                    let mut words = [W::load(weights); N];
+                    for n in 1..N {
+                        words[n] = W::load(weights.add(n * lanes));
                     }
+                    for m in 0..M {
+                        for n in 0..N {
+                            acc[m][n] =
+                                W::multiply_add(acc[m][n], side.add(m * SIDE + word), words[n]);
+                        }
+                    }
+                    weights = weights.add(pass.channels[1]);
                 }
-                weights = weights.add(pass.channels[1]);
+                side = side.add(SIDE * BLOCK);
+                left -= n;
             }
-            factors = factors.add(BLOCK * stride + GAP);
+            factors = factors.add(product_len(pass.n_words));
         }
     }
     acc
