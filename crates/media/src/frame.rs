@@ -9,6 +9,7 @@ use crate::Error;
 use crate::av::check;
 use crate::pixel_format::PixelFormat;
 use crate::region::Region;
+use crate::shift::Shift;
 
 /// A picture in the decoder's or encoder's layout.
 ///
@@ -201,6 +202,15 @@ impl Frame {
     /// When the pixels of `self` are shared, when format or size differ, when the format is not planar, or when `part`
     /// is not inside the frame.
     pub fn copy_part(&mut self, from: &Self, part: &Region) {
+        self.copy_moved_part(from, part, Shift::default());
+    }
+
+    /// As [`copy_part`](Self::copy_part), of the picture that `from` becomes when it is moved. `part` lies in what is
+    /// covered then ([`Shift::covered`]); over subsampled chroma, pictures move by whole samples.
+    ///
+    /// # Panics
+    /// As `copy_part`, and when `part` or `moved` is not as described.
+    pub fn copy_moved_part(&mut self, from: &Self, part: &Region, moved: Shift) {
         let (format, width, height) = (self.pixel_format(), self.width(), self.height());
         assert!(
             (format, width, height) == (from.pixel_format(), from.width(), from.height()),
@@ -210,6 +220,10 @@ impl Frame {
         assert!(
             part.is_inside(width, height),
             "{part:?} is not inside the frame"
+        );
+        assert!(
+            moved.covered(width, height).contains(part),
+            "{part:?} is not covered after {moved:?}"
         );
         let sample_bytes = if format.depth() > 8 { 2 } else { 1 };
         let strides = [0, 1, 2].map(|plane| (self.stride(plane), from.stride(plane)));
@@ -222,11 +236,18 @@ impl Frame {
             } else {
                 format.chroma_shift()
             };
-            let bytes = sample_bytes * (part.x.start >> across)
-                ..sample_bytes * part.x.end.div_ceil(1 << across);
+            let (right, downwards) = (moved.x >> across, moved.y >> down);
+            assert!(
+                (right << across, downwards << down) == (moved.x, moved.y),
+                "{moved:?} is not by whole chroma samples"
+            );
+            let samples = part.x.start >> across..part.x.end.div_ceil(1 << across);
+            let from_start = sample_bytes * samples.start.wrapping_add_signed(-right);
+            let bytes = sample_bytes * samples.start..sample_bytes * samples.end;
             for y in part.y.start >> down..part.y.end.div_ceil(1 << down) {
                 let (to_stride, from_stride) = strides[plane];
-                let row = &from[y * from_stride..][bytes.clone()];
+                let row = &from[y.wrapping_add_signed(-downwards) * from_stride..];
+                let row = &row[from_start..][..bytes.len()];
                 to[y * to_stride..][bytes.clone()].copy_from_slice(row);
             }
         }

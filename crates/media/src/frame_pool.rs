@@ -7,7 +7,7 @@ use crate::Error;
 use crate::av::check;
 use crate::frame::Frame;
 use crate::pixel_format::PixelFormat;
-use crate::region::Region;
+use crate::shift::Shift;
 use crate::tags::ColourTags;
 
 /// Makes frames in memory that is used again when nobody holds a frame any more.
@@ -37,10 +37,25 @@ impl FramePool {
     /// # Panics
     /// If the format of `frame` is not planar.
     pub fn copy(&mut self, frame: &Frame) -> Result<Frame, Error> {
+        self.copy_moved(frame, Shift::default())
+    }
+
+    /// As [`copy`](Self::copy), moved. What `frame` does not cover then ([`Shift::uncovered`]) is undefined, chroma
+    /// samples that are only over such pixels included.
+    ///
+    /// # Errors
+    /// As `copy`.
+    ///
+    /// # Panics
+    /// As `copy`, and where the movement is not by whole samples of subsampled chroma.
+    pub fn copy_moved(&mut self, frame: &Frame, moved: Shift) -> Result<Frame, Error> {
         let (width, height) = (frame.width(), frame.height());
         let mut copy = self.blank(frame.pixel_format(), width, height)?;
         ColourTags::of(frame).put_on(&mut copy);
-        copy.copy_part(frame, &Region::whole(width, height));
+        let covered = moved.covered(width, height);
+        if covered.is_inside(width, height) {
+            copy.copy_moved_part(frame, &covered, moved);
+        }
         Ok(copy)
     }
 

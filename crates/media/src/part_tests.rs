@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::noise::noise;
 use crate::{
-    CHROMA_REACH, ColourTags, Frame, FrameMaker, FramePool, PixelFormat, PlanarRgb, Region,
+    CHROMA_REACH, ColourTags, Frame, FrameMaker, FramePool, PixelFormat, PlanarRgb, Region, Shift,
     rgb_from_frame, rgb_from_part,
 };
 
@@ -190,6 +190,69 @@ proptest! {
     }
 }
 
+/// Movements by even numbers of pixels, some of them out of the picture.
+fn even_shifts() -> impl Strategy<Value = Shift> {
+    (-12_isize..=12, -8_isize..=8).prop_map(|(x, y)| Shift { x: 2 * x, y: 2 * y })
+}
+
+proptest! {
+    #[test]
+    fn a_moved_copy_has_every_sample_that_is_still_there_at_its_new_place(case in cases(), moved in even_shifts()) {
+        let from = case.frame(0);
+        let copy = FramePool::default().copy_moved(&from, moved).unwrap();
+        prop_assert_eq!(ColourTags::of(&copy), ColourTags::of(&from));
+        let covered = moved.covered(case.width, case.height);
+        let sample_bytes = usize::from(case.format.depth().div_ceil(8));
+        for plane in (0..3).filter(|&plane| from.rows(plane) > 0) {
+            let (across, down) = if plane == 0 { (0, 0) } else { case.format.chroma_shift() };
+            let sample = |frame: &Frame, x: usize, y: usize| {
+                frame.planes()[plane][y * frame.stride(plane) + sample_bytes * x..][..sample_bytes].to_vec()
+            };
+            for (py, px) in covered.y.clone().flat_map(|y| covered.x.clone().map(move |x| (y, x))) {
+                let before = (px.wrapping_add_signed(-moved.x), py.wrapping_add_signed(-moved.y));
+                let (now, before) = (
+                    sample(&copy, px >> across, py >> down),
+                    sample(&from, before.0 >> across, before.1 >> down),
+                );
+                prop_assert_eq!(now, before, "plane {} at {}, {}", plane, px, py);
+            }
+        }
+    }
+
+    /// Both ways between frames and RGB, farther from the borders than chroma reaches.
+    #[test]
+    fn what_moves_by_an_even_number_of_pixels_converts_to_the_same_bits(case in cases(), moved in even_shifts()) {
+        let (width, height) = (case.width, case.height);
+        let covered = moved.covered(width, height);
+        let (x, y) = (covered.x.start + 2..covered.x.end.max(2) - 2, covered.y.start + 2..covered.y.end.max(2) - 2);
+        let inner = Region { x, y };
+        prop_assume!(inner.is_inside(width, height));
+        let there = |range: &std::ops::Range<usize>, by: isize| {
+            range.start.wrapping_add_signed(-by)..range.end.wrapping_add_signed(-by)
+        };
+        let before = Region { x: there(&inner.x, moved.x), y: there(&inner.y, moved.y) };
+        let from = case.frame(0);
+        let copy = FramePool::default().copy_moved(&from, moved).unwrap();
+        let rgb = |frame: &Frame, part: &Region| {
+            let mut rgb = PlanarRgb::default();
+            rgb_from_part(frame, part, &mut rgb).unwrap();
+            rgb
+        };
+        prop_assert_eq!(bits(&rgb(&copy, &inner)), bits(&rgb(&from, &before)));
+
+        let mut maker = case.maker();
+        let (picture, mut there) = (case.rgb(), PlanarRgb::new(width, height));
+        there.put(&covered, &crop(&picture, &Shift { x: -moved.x, y: -moved.y }.covered(width, height)));
+        let mut expected = maker.frame_from_rgb(&picture).unwrap();
+        expected = FramePool::default().copy_moved(&expected, moved).unwrap();
+        let made = maker.frame_from_rgb(&there).unwrap();
+        let mut mixed = FramePool::default().copy(&made).unwrap();
+        mixed.copy_part(&expected, &inner.aligned(2, width, height));
+        let whole = Region::whole(width, height);
+        prop_assert_eq!(replaced(&mixed, &made, &whole), mixed.planes().map(<[u8]>::to_vec));
+    }
+}
+
 /// A case of 4:2:0 to look at single samples.
 fn plain(siting: AVChromaLocation) -> Case {
     Case {
@@ -250,6 +313,13 @@ fn a_part_is_not_written_to_the_middle_of_a_chroma_sample() {
     let whole = Region::whole(12, 12);
     case.maker()
         .write_part(&case.rgb(), &whole, &want, &mut case.frame(0));
+}
+
+#[test]
+#[should_panic(expected = "whole chroma samples")]
+fn a_picture_does_not_move_by_half_a_chroma_sample() {
+    let frame = plain(AVChromaLocation::LEFT).frame(0);
+    let _ = FramePool::default().copy_moved(&frame, Shift { x: 0, y: 3 });
 }
 
 #[test]
