@@ -59,6 +59,8 @@ impl NativeModel {
             alignment: 1,
             min_size: 1,
             reach: Some(packed.reach()),
+            // The edge of a tile (see `winograd.rs`).
+            shift_step: Some(2),
             engine: "native",
             device: "cpu",
             precision: arithmetic.name(),

@@ -45,6 +45,7 @@ pub(crate) fn info(one: &ModelInfo, passes: u32) -> ModelInfo {
         // Each pass but the last is seen through the ones behind it, which look around in smaller and smaller pixels.
         (1..passes).fold(own, |behind, _| own + behind.div_ceil(one.scale as usize))
     });
+    // `shift_step` stays: every pass behind the first sees a multiple of what moves the first.
     let (scale, name) = (one.scale, &one.name);
     info.notes.push(format!(
         "scale {}: {} passes of {name}, {scale} times each",

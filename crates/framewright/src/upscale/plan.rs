@@ -305,6 +305,7 @@ mod tests {
             alignment: 1,
             min_size: 1,
             reach: None,
+            shift_step: None,
             engine,
             device: "cpu",
             precision,

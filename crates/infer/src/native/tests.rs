@@ -326,6 +326,43 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn a_picture_moved_by_whole_tiles_gives_the_same_bits_moved(
+        (width, height) in (1_usize..90, 1_usize..40), (x, y) in (0_usize..20, 0_usize..10),
+        features in 1_usize..20, n_layers in 2_usize..5, (shuffle, resize) in resizes(), seed in any::<u64>()
+    ) {
+        let network = network(features, n_layers, shuffle, resize, seed);
+        // Two windows on one scene.
+        let scene = picture(width + 2 * x, height + 2 * y, seed ^ 1);
+        let (mut before, mut after) = (PlanarRgb::default(), PlanarRgb::default());
+        scene.cut(&Region::whole(width, height), &mut before);
+        scene.cut(&Region { x: 2 * x..2 * x + width, y: 2 * y..2 * y + height }, &mut after);
+        for variant in variants() {
+            let info = model(&network, variant).info().clone();
+            prop_assert_eq!(info.shift_step, Some(2));
+            let reach = info.reach.unwrap();
+            // Of `after`, what both show and what lies farther than the reach from the borders of both.
+            let inner = |length: usize, by: usize| reach..length.saturating_sub(reach + 2 * by);
+            let seen = Region { x: inner(width, x), y: inner(height, y) };
+            if !seen.is_inside(width, height) {
+                continue;
+            }
+            let there = Region {
+                x: seen.x.start + 2 * x..seen.x.end + 2 * x,
+                y: seen.y.start + 2 * y..seen.y.end + 2 * y,
+            };
+            let scale = network.scale();
+            let (now, then) = (run(&network, variant, &after), run(&network, variant, &before));
+            prop_assert_eq!(
+                bits(&cut(&now, &seen, scale)), bits(&cut(&then, &there, scale)), "{:?} {:?}", variant, seen
+            );
+        }
+    }
+}
+
 #[test]
 fn work_is_the_share_of_multiply_adds_of_all_layers_with_what_they_need_around_the_region() {
     let network = network(8, 3, 2, None, 3);

@@ -102,6 +102,7 @@ fn describe(path: &Path, sha256: String, sizes: Sizes, input: Element) -> ModelI
         min_size,
         // Found by the graph, not by running it.
         reach: None,
+        shift_step: None,
         engine: "ort",
         device: "cpu",
         precision: "fp32",

@@ -59,6 +59,36 @@ fn two_passes_have_the_bits_of_the_network_run_twice_by_hand() {
 }
 
 #[test]
+fn a_picture_moved_by_its_step_gives_the_same_bits_moved_through_all_passes() {
+    let model = open(DEFAULT_MODEL).with_scale(4).unwrap();
+    let (reach, step) = (
+        model.info().reach.unwrap(),
+        model.info().shift_step.unwrap(),
+    );
+    let scene = noise(80, 60, 0.0, 1.0);
+    let mut passes = worker(&model);
+    let mut window = |x: usize, y: usize| {
+        let (mut input, mut inner) = (PlanarRgb::default(), PlanarRgb::default());
+        let place = Region {
+            x: x..x + 60,
+            y: y..y + 50,
+        };
+        scene.cut(&place, &mut input);
+        // What every window shows farther than the reach from its borders.
+        let seen = Region {
+            x: reach + 20 - x..60 - reach - x,
+            y: reach + 10 - y..50 - reach - y,
+        };
+        run(&mut *passes, &input).cut(&seen.scaled(4), &mut inner);
+        inner
+    };
+    let first = window(0, 0);
+    for n in [1, 3, 5] {
+        assert_eq!(window(n * step, step), first, "{n} steps");
+    }
+}
+
+#[test]
 fn every_pass_of_nearest_x2_doubles_each_pixel() {
     for (scale, width, height) in [(4, 7, 5), (8, 3, 4), (16, 2, 1), (4, 0, 3)] {
         let mut passes = worker(&open("nearest-x2").with_scale(scale).unwrap());
