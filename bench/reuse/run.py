@@ -60,7 +60,7 @@ def measure(clip, model, options, folder):
         _, report, region = run("region", ["--encoder", "ffv1"])
         _, _, full = run("off", ["--encoder", "ffv1"])
         row |= quality(region, full, (report_size(full)))
-        row["report"] = {k: report[k] for k in ("compute_fraction", "cells_changed_fraction", "older_composite_hits",
+        row["report"] = {k: report[k] for k in ("compute_fraction", "cells_changed_fraction", "older_composite_hits", "moved_frames",
                                                 "unique_frames", "frames_out", "worst_tolerated_difference")}
     if not options.no_speed:
         pairs = []

@@ -1,5 +1,5 @@
 //! What comparing a 720p frame costs: one that repeats the picture shown last, one in which a mouth moves, with fifteen
-//! other mouths to look at, and noise.
+//! other mouths to look at, noise, and a pan of a picture that is drawn all over.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use framewright::upscale::compare::{Compare, Rule};
@@ -28,10 +28,33 @@ fn mouth(format: &str, level: u8, shape: u8) -> Frame {
     frame
 }
 
+/// A window on a drawing in blocks of that size, `x` pixels from its left edge, where that is even.
+fn window(format: &str, x: usize, block: usize) -> Frame {
+    let mut frame = frame(format, 100);
+    let format = frame.pixel_format();
+    let sample_bytes = if format.depth() > 8 { 2 } else { 1 };
+    let strides = [0, 1, 2].map(|plane| frame.stride(plane));
+    for (plane, samples) in frame.planes_mut().into_iter().enumerate() {
+        let shift = if plane == 0 {
+            0
+        } else {
+            format.chroma_shift().0
+        };
+        for (y, row) in samples.chunks_mut(strides[plane]).enumerate() {
+            for (at, sample) in row.chunks_exact_mut(sample_bytes).enumerate() {
+                let number = y / block * 131_071 + (at + (x >> shift)) / block;
+                sample[0] = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8 & 127;
+            }
+        }
+    }
+    frame
+}
+
 fn compare(tolerance: f32) -> Compare {
     Compare::new(Some(Rule {
         tolerance,
         reach: Some(10),
+        shift_step: Some(2),
         n_composites: 16,
     }))
 }
@@ -65,15 +88,24 @@ fn benches(c: &mut Criterion) {
                     .map(|found| found.cells_changed)
             });
         });
+        let mut pan = compare(0.5);
+        let mut index = 0;
+        let windows: Vec<_> = (0..24).map(|n| window(format, 4 * n, 6)).collect();
+        c.bench_function(&format!("a pan, {format}"), |b| {
+            b.iter(|| {
+                let next = &windows[index as usize % windows.len()];
+                index += 1;
+                pan.judge(index, next, false).map(|found| found.moved)
+            });
+        });
         let mut noise = compare(0.5);
-        for level in 0..16 {
-            let frame = frame(format, 10 * level);
+        for n in 0..16 {
             noise
-                .judge(level.into(), &frame, false)
+                .judge(n, &window(format, 4000 * n as usize, 1), false)
                 .expect("there is memory");
         }
         let mut index = 16;
-        let levels = [3, 7].map(|level| frame(format, 10 * level + 5));
+        let levels: Vec<_> = (20..24).map(|n| window(format, 4000 * n, 1)).collect();
         c.bench_function(&format!("noise, {format}"), |b| {
             b.iter(|| {
                 index += 1;

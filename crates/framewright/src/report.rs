@@ -195,6 +195,7 @@ mod tests {
                 compute_fraction: 0.3417,
                 cells_changed_fraction: 0.2,
                 older_composite_hits: 3,
+                moved_frames: 2,
                 worst_tolerated_difference: 0.5,
             },
             wall_secs: 20.0,
@@ -230,7 +231,7 @@ mod tests {
         let json = serde_json::to_string(&report()).unwrap();
         let fields = "version input output frames_in frames_out unique_frames duplicates \
                       duplicate_percentage compute_fraction cells_changed_fraction \
-                      older_composite_hits worst_tolerated_difference wall_secs cpu_secs fps \
+                      older_composite_hits moved_frames worst_tolerated_difference wall_secs cpu_secs fps \
                       peak_rss_bytes engine device precision model name sha256 scale passes stages \
                       name items busy_secs input_wait_secs output_wait_secs bottleneck \
                       corrupt_frames truncated fallbacks warnings";

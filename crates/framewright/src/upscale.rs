@@ -12,6 +12,7 @@ pub mod compare;
 pub(crate) mod compose;
 pub(crate) mod interruption;
 pub(crate) mod mapping;
+mod motion;
 pub(crate) mod outputs;
 pub mod pixel_format;
 pub mod plan;

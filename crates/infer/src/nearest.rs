@@ -44,7 +44,7 @@ pub(crate) fn info() -> ModelInfo {
         alignment: 1,
         min_size: 1,
         reach: Some(0),
-        shift_step: Some(1),
+        shift_step: Some(2),
         engine: "none",
         device: "cpu",
         precision: "fp32",

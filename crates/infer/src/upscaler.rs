@@ -115,7 +115,8 @@ pub struct ModelInfo {
     /// How far, in pixels of the input, a result looks around its own place; none where that is unlimited or not known.
     pub reach: Option<usize>,
     /// A picture that is moved by multiples of this, in pixels of the input, gives the same result moved, bit for bit,
-    /// farther than the reach from the borders of both; none where that is not promised.
+    /// farther than the reach from the borders of both; none where that is not promised. Even, so that subsampled chroma
+    /// moves by whole samples too.
     ///
     /// The engine `native` computes tiles of 2×2 pixels from even coordinates on: a pixel that changes its place in the
     /// tile is summed in another order. ONNX Runtime chooses kernels and blocks as it likes.

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use framewright_media::{ColourTags, Frame, Region};
+use framewright_media::{ColourTags, Frame, Region, Shift};
 
 /// Edge of a cell in luma pixels.
 pub const CELL: usize = 8;
@@ -55,10 +55,11 @@ impl Grid {
     }
 }
 
-/// Which cells of a picture changed.
+/// How a picture differs from an earlier one: that may have moved as a whole, and then some cells changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     grid: Grid,
+    moved: Shift,
     cells: Vec<bool>,
 }
 
@@ -68,8 +69,31 @@ impl Changed {
         let cells = differences.iter().map(|&difference| difference > tolerance);
         Self {
             grid,
+            moved: Shift::default(),
             cells: cells.collect(),
         }
+    }
+
+    /// The same after the earlier picture has moved: with all cells that it does not cover then.
+    pub fn after(mut self, moved: Shift) -> Self {
+        self.moved = moved;
+        for strip in moved.uncovered(self.grid.width, self.grid.height) {
+            let columns = strip.x.start / CELL..strip.x.end.div_ceil(CELL);
+            for row in strip.y.start / CELL..strip.y.end.div_ceil(CELL) {
+                self.cells[row * self.grid.columns()..][columns.clone()].fill(true);
+            }
+        }
+        self
+    }
+
+    /// By how much the earlier picture has moved.
+    pub fn moved(&self) -> Shift {
+        self.moved
+    }
+
+    /// How many cells changed.
+    pub fn n_cells(&self) -> usize {
+        self.cells.iter().filter(|&&changed| changed).count()
     }
 
     /// The cells it is about.
@@ -175,7 +199,7 @@ impl Meter {
 }
 
 /// Adds the absolute differences of one row to the sums of its cells, each `cell_width` samples wide.
-fn add_samples(a: &[u8], b: &[u8], wide: bool, cell_width: usize, sums: &mut [u32]) {
+pub fn add_samples(a: &[u8], b: &[u8], wide: bool, cell_width: usize, sums: &mut [u32]) {
     match (wide, cell_width) {
         (false, 8) => add_row::<8>(a, b, sums, difference_8),
         (false, 4) => add_row::<4>(a, b, sums, difference_8),

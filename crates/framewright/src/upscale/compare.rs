@@ -8,6 +8,8 @@
 //! ```text
 //! frame ─▶ closest composite ─▶ no cell differs: its result again
 //!                            ─▶ few do:  a new composite; only what depends on them is computed
+//!                            ─▶ many do, but few from one that has moved as a whole, as in a pan:
+//!                               that one, moved, is built upon
 //!                            ─▶ most do, or so scattered that everything would be computed:
 //!                               the frame itself is the new composite
 //! ```
@@ -16,9 +18,10 @@
 
 use std::ops::Range;
 
-use framewright_media::{Error, Frame, FramePool};
+use framewright_media::{Error, Frame, FramePool, Shift};
 
-use crate::upscale::cells::{Changed, Grid, Meter, alike};
+use crate::upscale::cells::{CELL, Changed, Grid, Meter, alike};
+use crate::upscale::motion::Finder;
 use crate::upscale::regions::coverage;
 
 /// One row of cells in this many is looked at first.
@@ -28,6 +31,9 @@ const PROBE: usize = 8;
 /// itself is the better composite.
 const MOST: f64 = 0.8;
 
+/// The share of changed cells from which on it is looked whether the picture has moved: still scenes pay nothing for it.
+const MANY: f64 = 0.3;
+
 /// What may be used again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rule {
@@ -36,6 +42,8 @@ pub struct Rule {
     /// How far a result looks around its place, in pixels, where parts of pictures are used again; none where only whole
     /// ones are.
     pub reach: Option<usize>,
+    /// Composites that have moved by multiples of this are built upon; none where only those are that stay in place.
+    pub shift_step: Option<usize>,
     /// Composites that are kept, at least 1.
     pub n_composites: usize,
 }
@@ -48,6 +56,7 @@ pub struct Compare {
     composites: Vec<Composite>,
     pool: FramePool,
     meter: Meter,
+    finder: Finder,
 }
 
 /// A picture that the network is taken to have seen.
@@ -70,6 +79,8 @@ pub struct Judgement {
     pub n_cells: usize,
     /// Whether an older composite was closer than the last one.
     pub older: bool,
+    /// Whether it is a composite that has moved.
+    pub moved: bool,
     /// Largest difference between the frame and what is shown for it, in 8-bit levels.
     pub worst_difference: f32,
 }
@@ -81,13 +92,13 @@ pub enum Verdict {
         /// Whether it becomes a composite.
         kept: bool,
     },
-    /// A composite that differs from the composite `base` in the cells `changed`.
+    /// A composite that differs from the composite `base`, moved as `changed` says, in the cells `changed`.
     Part {
         /// The composite it was made of.
         base: u64,
         /// The new composite.
         composite: Frame,
-        /// Where the two differ.
+        /// How the two differ.
         changed: Changed,
     },
     /// The result of an earlier composite.
@@ -116,6 +127,7 @@ impl Compare {
             composites: Vec::new(),
             pool: FramePool::default(),
             meter: Meter::default(),
+            finder: Finder::default(),
         }
     }
 
@@ -141,12 +153,22 @@ impl Compare {
             cells_changed: n_cells,
             n_cells,
             older: false,
+            moved: false,
             worst_difference: 0.0,
         };
         let Some(rule) = self.rule.filter(|_| !damaged) else {
             return Ok(whole(false));
         };
-        let Some((place, difference)) = self.closest(frame, rule) else {
+        let mut found = self.closest(frame, rule);
+        let n_changed = found
+            .as_ref()
+            .map_or(n_cells, |found| found.difference.n_changed);
+        if n_changed as f64 > n_cells as f64 * MANY
+            && let Some(moved) = self.closest_moved(index, frame, rule, n_changed)?
+        {
+            found = Some(moved);
+        }
+        let Some(found) = found else {
             let origins = vec![index; n_cells];
             let forgotten = self.keep(index, frame.share(), origins, rule);
             return Ok(Judgement {
@@ -154,21 +176,20 @@ impl Compare {
                 ..whole(true)
             });
         };
-        let base = self.composites.remove(place);
-        let tolerated = difference
-            .cells
-            .iter()
-            .filter(|&&cell| cell <= rule.tolerance);
+        let base = self.composites.remove(found.place);
+        let changed = found.changed(rule.tolerance);
+        let tolerated = found.difference.cells.iter();
+        let tolerated = tolerated.filter(|&&cell| cell <= rule.tolerance);
         let mut judgement = Judgement {
             verdict: Verdict::Repeat(base.id),
-            cells_changed: difference.n_changed,
-            older: place > 0,
+            cells_changed: changed.n_cells(),
+            older: found.place > 0,
+            moved: found.moved.is_some(),
             worst_difference: tolerated.copied().fold(0.0, f32::max),
             ..whole(true)
         };
-        let changed = Changed::above(Grid::of(frame), &difference.cells, rule.tolerance);
-        if difference.n_changed > 0 {
-            let (composite, origins) = self.blend(&base, frame, index, &changed)?;
+        if judgement.cells_changed > 0 {
+            let (composite, origins) = self.blend(&base, found.moved, frame, index, &changed)?;
             judgement.verdict = Verdict::Part {
                 base: base.id,
                 composite: composite.share(),
@@ -182,16 +203,19 @@ impl Compare {
         Ok(judgement)
     }
 
-    /// `base` with the changed cells of `frame`, and where each cell comes from.
+    /// `base`, or what it is when it has moved, with the changed cells of `frame`, and where each cell comes from.
     fn blend(
         &mut self,
         base: &Composite,
+        moved: Option<(Shift, Composite)>,
         frame: &Frame,
         index: u64,
         changed: &Changed,
     ) -> Result<(Frame, Vec<u64>), Error> {
-        let mut composite = self.pool.copy(&base.frame)?;
-        let mut origins = base.origins.clone();
+        let (mut composite, mut origins) = match moved {
+            Some((_, moved)) => (moved.frame, moved.origins),
+            None => (self.pool.copy(&base.frame)?, base.origins.clone()),
+        };
         for (columns, row) in changed.runs() {
             let start = row * changed.grid().columns();
             composite.copy_part(frame, &changed.grid().region(&columns, row));
@@ -209,7 +233,7 @@ impl Compare {
 
     /// The composite with the fewest changed cells, the one shown last of several; none where too much changed in all of
     /// them.
-    fn closest(&mut self, frame: &Frame, rule: Rule) -> Option<(usize, Difference)> {
+    fn closest(&mut self, frame: &Frame, rule: Rule) -> Option<Found> {
         let n_cells = Grid::of(frame).n_cells();
         let mut limits = Limits {
             changed: rule.reach.map_or(0, |_| (n_cells as f64 * MOST) as usize),
@@ -248,12 +272,86 @@ impl Compare {
             }
         }
         let (place, found) = best?;
-        let found = found.or(first)?;
-        let changed = || Changed::above(Grid::of(frame), &found.cells, rule.tolerance);
-        let scattered = rule
-            .reach
-            .is_some_and(|reach| found.n_changed > 0 && coverage(&changed(), reach) > MOST);
-        (!scattered).then_some((place, found))
+        let found = Found {
+            grid: Grid::of(frame),
+            place,
+            difference: found.or(first)?,
+            moved: None,
+        };
+        (!found.is_scattered(rule)).then_some(found)
+    }
+
+    /// The composite that `frame` is when it has moved; none where that leaves more than half of `n_changed` cells
+    /// changed, beside those that come into the picture.
+    fn closest_moved(
+        &mut self,
+        index: u64,
+        frame: &Frame,
+        rule: Rule,
+        n_changed: usize,
+    ) -> Result<Option<Found>, Error> {
+        let (Some(step), Some(_)) = (rule.shift_step, rule.reach) else {
+            return Ok(None);
+        };
+        let composites = self.composites.iter();
+        let comparable = composites.take_while(|composite| alike(&composite.frame, frame));
+        let pictures = comparable.map(|composite| (composite.id, &composite.frame));
+        let found = self
+            .finder
+            .find(index, frame, pictures, step, rule.tolerance);
+        let Some((place, shift)) = found else {
+            return Ok(None);
+        };
+        let grid = Grid::of(frame);
+        let mut moved = self.pool.copy_moved(&self.composites[place].frame, shift)?;
+        for strip in shift.uncovered(grid.width, grid.height) {
+            moved.copy_part(frame, &strip.aligned(CELL, grid.width, grid.height));
+        }
+        let moved = Composite {
+            id: index,
+            frame: moved,
+            origins: vec![index; grid.n_cells()],
+        };
+        let limits = Limits {
+            changed: n_changed / 2,
+            probed: None,
+        };
+        let difference = difference(&mut self.meter, frame, &moved, None, limits, rule.tolerance);
+        let found = Found {
+            grid,
+            place,
+            difference,
+            moved: Some((shift, moved)),
+        };
+        Ok(Some(found).filter(|found| found.difference.complete && !found.is_scattered(rule)))
+    }
+}
+
+/// A composite that is close to a frame.
+struct Found {
+    grid: Grid,
+    /// Its place among the composites.
+    place: usize,
+    difference: Difference,
+    /// By how much it has moved, and what it is then, with the frame where it was uncovered.
+    moved: Option<(Shift, Composite)>,
+}
+
+impl Found {
+    /// What is to be taken over from the frame.
+    fn changed(&self, tolerance: f32) -> Changed {
+        let changed = Changed::above(self.grid, &self.difference.cells, tolerance);
+        match &self.moved {
+            Some((shift, _)) => changed.after(*shift),
+            None => changed,
+        }
+    }
+
+    /// Whether so much depends on what changed that hardly anything would be saved.
+    fn is_scattered(&self, rule: Rule) -> bool {
+        let is_any = self.difference.n_changed > 0 || self.moved.is_some();
+        rule.reach
+            .is_some_and(|reach| is_any && coverage(&self.changed(rule.tolerance), reach) > MOST)
     }
 }
 

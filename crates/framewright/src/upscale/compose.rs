@@ -1,11 +1,11 @@
 //! Puts computed parts into earlier results, in order.
 //!
 //! ```text
-//! results of composites ─▶ copy of the base's ─▶ the parts that changed ─▶ result of the new composite
+//! results of composites ─▶ copy of the base's, moved ─▶ the parts that changed ─▶ result of the new composite
 //! ```
 //! All of it in the pixel format of the output: what did not change is never converted again.
 
-use framewright_media::{Error, Frame, FramePool, Region};
+use framewright_media::{Error, Frame, FramePool, Region, Shift};
 
 /// The results that later frames show again or build upon.
 #[derive(Default)]
@@ -25,12 +25,19 @@ impl Results {
         kept(&self.kept, id)
     }
 
-    /// The result of composite `base`, which must be kept, with `parts` of `patch` in it.
+    /// The result of composite `base`, which must be kept, moved, with `parts` of `patch` in it. These hold everything
+    /// that it does not cover then.
     ///
     /// # Errors
     /// No memory.
-    pub fn patched(&mut self, base: u64, patch: &Frame, parts: &[Region]) -> Result<Frame, Error> {
-        let mut result = self.pool.copy(kept(&self.kept, base))?;
+    pub fn patched(
+        &mut self,
+        base: u64,
+        moved: Shift,
+        patch: &Frame,
+        parts: &[Region],
+    ) -> Result<Frame, Error> {
+        let mut result = self.pool.copy_moved(kept(&self.kept, base), moved)?;
         for part in parts {
             result.copy_part(patch, part);
         }

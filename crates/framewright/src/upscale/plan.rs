@@ -72,6 +72,8 @@ pub struct Plan {
     pub composites: usize,
     /// How far a result looks around its place, in pixels of the input; none where that is unlimited or not known.
     pub reach: Option<usize>,
+    /// Pictures that have moved by multiples of this are recognised; none where their results would not move alike.
+    pub shift_step: Option<usize>,
     /// What computing a part of a picture costs beside its arithmetic, in units of a whole picture: measured before the
     /// run; none where parts are not computed.
     pub part_overhead: Option<f64>,
@@ -101,6 +103,7 @@ impl Plan {
         (self.reuse != Reuse::Off).then_some(Rule {
             tolerance: self.tolerance,
             reach: self.reach.filter(|_| self.reuse == Reuse::Region),
+            shift_step: self.shift_step,
             n_composites: self.composites,
         })
     }
@@ -200,6 +203,7 @@ pub fn plan(
         tolerance: options.tolerance,
         composites: n_composites(machine, clip, pixel_format, width, height),
         reach: model.reach,
+        shift_step: model.shift_step,
         part_overhead: None,
         warnings: warnings(clip, tags, &streams, output.is_some()),
         streams,

@@ -3,6 +3,10 @@
 //! Around every changed cell, the result may change as far as chroma is interpolated and the network reaches. A part is
 //! computed with a halo of its own, and has a fixed cost; so parts that lie close together are cheaper as one, and many
 //! parts are dearer than the whole picture. Each part is merged with the one where that saves most, as long as it does.
+//!
+//! Where the picture has moved, its borders lie elsewhere in it, and the results around them change as well.
+
+use std::ops::Range;
 
 use framewright_media::{CHROMA_REACH, Region};
 
@@ -46,7 +50,8 @@ pub fn parts<F: Fn(&Region) -> f64>(changed: &Changed, costs: &Costs<F>) -> Opti
         }
     };
     let cost = |pixels: &Region| costs.fixed + (costs.work)(&part(pixels).computed);
-    let merged = merge(blocks(changed), &cost);
+    let regions = blocks(changed).into_iter().chain(new_borders(changed));
+    let merged = merge(regions, &cost);
     let sum: f64 = merged.iter().map(|(_, cost)| cost).sum();
     let whole = costs.fixed + 1.0;
     (sum < whole).then(|| merged.iter().map(|(pixels, _)| part(pixels)).collect())
@@ -65,8 +70,34 @@ pub fn coverage(changed: &Changed, reach: usize) -> f64 {
             covered[row * columns..][across.clone()].fill(true);
         }
     }
+    for border in new_borders(changed) {
+        let cells = |pixels: &Range<usize>, end: usize| {
+            (pixels.start / CELL).saturating_sub(halo)..end.min(pixels.end.div_ceil(CELL) + halo)
+        };
+        let across = cells(&border.x, columns);
+        for row in cells(&border.y, rows) {
+            covered[row * columns..][across.clone()].fill(true);
+        }
+    }
     let n_covered = covered.iter().filter(|&&covered| covered).count();
     n_covered as f64 / covered.len() as f64
+}
+
+/// The borders of a picture behind which something was before it moved: lines without pixels of their own, around which
+/// results change as they do around cells, because a network sees zeros beyond a border, and chroma is repeated there.
+///
+/// The opposite border needs no line: what was there has moved next to a strip whose cells all changed.
+fn new_borders(changed: &Changed) -> impl Iterator<Item = Region> {
+    let (grid, moved) = (changed.grid(), changed.moved());
+    let line = |by: isize, end: usize| match by {
+        0 => None,
+        ..0 => Some(0..0),
+        _ => Some(end..end),
+    };
+    let whole = Region::whole(grid.width, grid.height);
+    let upright = line(moved.x, grid.width).map(|x| Region { x, ..whole.clone() });
+    let level = line(moved.y, grid.height).map(|y| Region { y, ..whole });
+    upright.into_iter().chain(level)
 }
 
 /// Around the changed cells of each block of 4×4 cells, in reading order. What is closer than that is merged anyway.
@@ -94,7 +125,10 @@ fn blocks(changed: &Changed) -> Vec<Region> {
 }
 
 /// Merges regions, each into the one where that saves most, as long as it does.
-fn merge(regions: Vec<Region>, cost: &impl Fn(&Region) -> f64) -> Vec<(Region, f64)> {
+fn merge(
+    regions: impl Iterator<Item = Region>,
+    cost: &impl Fn(&Region) -> f64,
+) -> Vec<(Region, f64)> {
     let mut merged: Vec<(Region, f64)> = Vec::new();
     for region in regions {
         let mut region_cost = cost(&region);
@@ -133,6 +167,7 @@ fn union(a: &Region, b: &Region) -> Region {
 mod tests {
     use super::*;
     use crate::upscale::cells::Grid;
+    use framewright_media::Shift;
     use proptest::prelude::*;
 
     const GRID: Grid = Grid {
@@ -215,6 +250,45 @@ mod tests {
                 prop_assert!(even(x.end, GRID.width) && even(y.end, GRID.height));
                 prop_assert!(part.computed.contains(&part.changed.grown(1, GRID.width, GRID.height)));
                 prop_assert!(part.seen.contains(&part.computed.grown(reach, GRID.width, GRID.height)));
+            }
+        }
+
+        /// Straight from what a result looks at: the pixels within reach and two for chroma, all of them in the picture both
+        /// before and after it moved, and in no cell that changed.
+        #[test]
+        fn a_result_outside_of_all_parts_looks_at_nothing_that_changed_and_at_no_border(
+            cells in proptest::collection::vec((0..GRID.columns(), 0..GRID.rows()), 0..4),
+            (x, y) in (-8_isize..8, -8_isize..8), reach in 0_usize..20
+        ) {
+            let moved = Shift { x: 2 * x, y: 2 * y };
+            let mut differences = vec![0.0; GRID.n_cells()];
+            for (x, y) in &cells {
+                differences[y * GRID.columns() + x] = 1.0;
+            }
+            let changed = Changed::above(GRID, &differences, 0.5).after(moved);
+            let changes: Vec<_> = changed.runs().map(|(run, row)| GRID.region(&run, row)).collect();
+            for strip in moved.uncovered(GRID.width, GRID.height) {
+                let rows = changes.iter().filter(|run| run.y.start < strip.y.end && strip.y.start < run.y.end);
+                prop_assert!(rows.clone().count() > 0);
+                prop_assert!(rows.into_iter().any(|run| run.x.contains(&strip.x.start) && run.x.contains(&(strip.x.end - 1))));
+            }
+            let Some(parts) = parts(&changed, &costs(reach, 0.0)) else { return Ok(()) };
+            let far = (reach + 2 * CHROMA_REACH) as isize;
+            let (width, height) = (GRID.width as isize, GRID.height as isize);
+            for (px, py) in (0..height).step_by(3).flat_map(|py| (0..width).map(move |px| (px, py))) {
+                let pixel = Region { x: px as usize..px as usize + 1, y: py as usize..py as usize + 1 };
+                if parts.iter().any(|part| part.changed.contains(&pixel)) {
+                    continue;
+                }
+                let inside = |at: isize, by: isize, end: isize| {
+                    by == 0 || [at, at - by].into_iter().all(|at| at - far >= 0 && at + far < end)
+                };
+                prop_assert!(inside(px, moved.x, width) && inside(py, moved.y, height), "{px}, {py}");
+                let seen = pixel.grown(far as usize, GRID.width, GRID.height);
+                let meets = |run: &Region| {
+                    run.x.start < seen.x.end && seen.x.start < run.x.end && run.y.start < seen.y.end && seen.y.start < run.y.end
+                };
+                prop_assert!(!changes.iter().any(meets), "{px}, {py}");
             }
         }
     }

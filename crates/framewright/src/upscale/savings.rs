@@ -11,6 +11,8 @@ pub struct Share {
     pub n_cells: usize,
     /// Whether an older composite was closer than the last one.
     pub older: bool,
+    /// Whether it is an earlier composite that has moved.
+    pub moved: bool,
     /// Largest difference of a cell from what is shown, in 8-bit levels.
     pub worst_difference: f32,
     /// Arithmetic done for it, over that for all of it.
@@ -25,6 +27,7 @@ pub struct Savings {
     n_cells: u64,
     computed: f64,
     older: u64,
+    moved: u64,
     worst_difference: f32,
 }
 
@@ -37,6 +40,8 @@ pub struct Effects {
     pub cells_changed_fraction: f64,
     /// Frames for which an older composite was closer than the one shown last.
     pub older_composite_hits: u64,
+    /// Frames that show an earlier composite moved as a whole, as in a pan, with what is new.
+    pub moved_frames: u64,
     /// Largest mean difference between a cell of a frame and what was shown for it, in 8-bit levels.
     pub worst_tolerated_difference: f32,
 }
@@ -49,6 +54,7 @@ impl Savings {
         self.n_cells += share.n_cells as u64;
         self.computed += share.computed;
         self.older += u64::from(share.older);
+        self.moved += u64::from(share.moved);
         self.worst_difference = self.worst_difference.max(share.worst_difference);
     }
 
@@ -59,6 +65,7 @@ impl Savings {
             compute_fraction: fraction(self.computed, self.n_frames),
             cells_changed_fraction: fraction(self.cells_changed as f64, self.n_cells),
             older_composite_hits: self.older,
+            moved_frames: self.moved,
             worst_tolerated_difference: self.worst_difference,
         }
     }

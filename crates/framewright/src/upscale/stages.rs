@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use framewright_media::{Decoder, Error, Frame, Normaliser, Packet, Region, Repairs};
+use framewright_media::{Decoder, Error, Frame, Normaliser, Packet, Region, Repairs, Shift};
 use framewright_pipeline::{Admission, BoxError, Budget, Rx, Tx};
 
 use crate::upscale::cells::Changed;
@@ -52,7 +52,7 @@ pub struct Shot {
 pub enum Ask {
     /// All of a picture.
     Whole { frame: Frame, kept: bool },
-    /// What depends on the changed cells of a composite; the rest is as in the result of `base`.
+    /// What depends on the changed cells of a composite; the rest is as in the result of `base`, moved as it has.
     Part {
         base: u64,
         composite: Frame,
@@ -66,9 +66,10 @@ pub enum Ask {
 pub enum Answer {
     /// A whole result.
     Whole { result: Frame, kept: bool },
-    /// A result that is valid in `parts` only; elsewhere it is that of `base`.
+    /// A result that is valid in `parts` only; elsewhere it is that of `base`, moved.
     Part {
         base: u64,
+        moved: Shift,
         patch: Frame,
         parts: Vec<Region>,
     },
@@ -205,6 +206,7 @@ pub fn ask(index: u64, frame: Frame, judgement: Judgement, view: Option<View>) -
             cells_changed: judgement.cells_changed,
             n_cells: judgement.n_cells,
             older: judgement.older,
+            moved: judgement.moved,
             worst_difference: judgement.worst_difference,
             computed: 0.0,
         },
@@ -275,8 +277,13 @@ pub fn result_of(shot: &Shot, answer: &Answer, results: &mut Results) -> Result<
             }
             result.share()
         }
-        Answer::Part { base, patch, parts } => {
-            let result = results.patched(*base, patch, parts)?;
+        Answer::Part {
+            base,
+            moved,
+            patch,
+            parts,
+        } => {
+            let result = results.patched(*base, *moved, patch, parts)?;
             results.keep(shot.index, &result);
             result
         }

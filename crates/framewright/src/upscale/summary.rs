@@ -100,10 +100,11 @@ pub fn repeats_line(mapping: &Mapping) -> String {
 /// What the comparison comes to for the network, for `--plan-only`.
 pub fn effects_line(effects: &Effects) -> String {
     format!(
-        "to compute: {:.1} % of full frames ({:.1} % of the cells changed; {} frames resemble an older picture most)",
+        "to compute: {:.1} % of full frames ({:.1} % of the cells changed; {} frames resemble an older picture most, {} one that has moved)",
         100.0 * effects.compute_fraction,
         100.0 * effects.cells_changed_fraction,
-        effects.older_composite_hits
+        effects.older_composite_hits,
+        effects.moved_frames
     )
 }
 

@@ -86,7 +86,7 @@ impl Worker {
                 composite,
                 changed,
             } => match self.parts(&composite, &changed) {
-                Some(parts) => self.patch(base, &composite, &parts, shot),
+                Some(parts) => self.patch(base, &composite, &changed, &parts, shot),
                 None => self.answer(
                     Ask::Whole {
                         frame: composite,
@@ -139,6 +139,7 @@ impl Worker {
         &mut self,
         base: u64,
         composite: &Frame,
+        changed: &Changed,
         parts: &[Part],
         shot: &mut Shot,
     ) -> Result<Answer, BoxError> {
@@ -163,6 +164,7 @@ impl Worker {
         }
         Ok(Answer::Part {
             base,
+            moved: changed.moved().scaled(scale),
             patch,
             parts: results,
         })

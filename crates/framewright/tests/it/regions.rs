@@ -76,6 +76,37 @@ fn at_any_tolerance_the_result_is_that_of_a_full_run_on_the_composite() {
     }
 }
 
+/// One pan by 4 pixels every other frame, and one by 3 pixels every frame.
+#[test]
+fn pans_are_built_upon_what_has_moved_with_the_bits_of_a_full_run() {
+    for clip in ["dialogue_limited.mp4", "dialogue_limited_web.mp4"] {
+        let Some(path) = asset(&format!("clips/2d/{clip}")) else {
+            return;
+        };
+        let env = TestEnv::new();
+        let path = path.display();
+        let filter = "select='between(n,134,145)+between(n,496,503)',setpts=N/FRAME_RATE/TB";
+        let args = format!("-i {path} -map 0:v:0 -vf {filter} -c:v ffv1 in.mkv");
+        ffmpeg(env.root(), &args);
+        let full = |name| hashes(&env, name, "full.mkv", &["--reuse", "off"]);
+        let report = ["--report", "report.json"];
+        let exact = [&report[..], &["--tolerance", "0"]].concat();
+        let reused = hashes(&env, "in.mkv", "reused.mkv", &exact);
+        assert_eq!(reused, full("in.mkv"), "{clip}");
+        assert_eq!(reused.len(), 20);
+        let more = ["--dump-composite", "composite.mkv"];
+        let reused = hashes(&env, "in.mkv", "reused.mkv", &[&report[..], &more].concat());
+        assert_eq!(reused, full("composite.mkv"), "{clip}");
+        let report = read_json(&env.path("report.json"));
+        // Twelve frames in six places, of which the first is new, and eight, of which two are.
+        assert!(report["moved_frames"].as_u64().unwrap() >= 10, "{report}");
+        assert!(
+            report["compute_fraction"].as_f64().unwrap() < 0.35,
+            "{report}"
+        );
+    }
+}
+
 #[test]
 fn several_passes_show_the_composite_too() {
     let Some(path) = asset("clips/2d/dialogue_limited_web.mp4") else {
@@ -171,7 +202,8 @@ fn every_real_change_is_shown_in_its_very_frame() {
         let report = read_json(&env.path("report.json"));
         let number = |name: &str| report[name].as_f64().unwrap();
         assert!(number("worst_tolerated_difference") <= 0.5);
-        assert!(number("compute_fraction") < 0.3, "{report}");
+        assert!(number("compute_fraction") < 0.17, "{report}");
+        assert!(number("moved_frames") > 70.0, "{report}");
         assert!(number("cells_changed_fraction") < number("compute_fraction"));
         assert!(number("older_composite_hits") > 20.0);
     }

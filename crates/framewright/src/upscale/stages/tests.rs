@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::upscale::compare::Rule;
 use crate::upscale::plan::Decided;
-use crate::upscale::test_film::{Event, SIZE, events, film};
+use crate::upscale::test_film::{Event, events, film, film_from, textured};
 use crate::upscale::worker::Worker;
 
 /// The bytes of all planes of a picture.
 fn bytes(frame: &Frame) -> Vec<Vec<u8>> {
     let plane = |plane: usize| {
-        let width = if plane == 0 { 2 * SIZE.0 } else { SIZE.0 };
+        let width = frame.width() >> usize::from(plane > 0);
         let rows = frame.planes()[plane].chunks(frame.stride(plane));
         rows.flat_map(|row| &row[..width]).copied().collect()
     };
@@ -31,7 +31,8 @@ struct Done {
 /// Sends frames through all stages between the decoder and the encoder.
 fn done(frames: &[Frame], model: &Model, rule: Option<Rule>, n_workers: usize) -> Done {
     let format = PixelFormat::from_name("yuv420p").unwrap();
-    let (tags, _) = ColourTags::of(&frames[0]).complete(format, SIZE.0, SIZE.1);
+    let (tags, _) =
+        ColourTags::of(&frames[0]).complete(format, frames[0].width(), frames[0].height());
     let decided = Decided {
         container: None,
         pixel_format: format,
@@ -102,6 +103,7 @@ fn rule(tolerance: f32) -> Rule {
     Rule {
         tolerance,
         reach: Some(10),
+        shift_step: Some(2),
         n_composites: 3,
     }
 }
@@ -144,4 +146,70 @@ fn a_small_change_is_computed_in_part_and_a_cycle_not_at_all() {
     let computed = effects.compute_fraction * 5.0;
     assert!(computed > 1.1 && computed < 2.9, "{effects:?}");
     assert_eq!(effects.older_composite_hits, 2);
+}
+
+/// Pans of a textured picture, too large for its borders to meet.
+fn pans(format: &str, by: &[(isize, isize)]) -> Vec<Frame> {
+    let format = PixelFormat::from_name(format).unwrap();
+    let pans = (0..)
+        .zip(by)
+        .map(|(seed, &(x, y))| Event::Pan { x, y, seed });
+    let events: Vec<_> = pans.collect();
+    film_from(textured(format, 221, 163, 1), &events)
+}
+
+#[test]
+fn a_pan_by_even_numbers_is_computed_at_its_borders_with_the_bits_of_full_frames() {
+    for by in [
+        (-4, 0),
+        (6, 0),
+        (0, 2),
+        (0, -8),
+        (-2, -2),
+        (4, -6),
+        (-4, 2),
+        (2, 4),
+    ] {
+        let film = pans("yuv420p", &[by, by, (0, 0), by]);
+        let full = done(&film, &lite(), None, 1);
+        let reused = done(&film, &lite(), Some(rule(0.0)), 2);
+        assert!(reused.results == full.results, "{by:?}");
+        let effects = reused.savings.effects();
+        assert_eq!(effects.moved_frames, 3, "{by:?}");
+        // One frame in full and one not at all.
+        let of_each = (effects.compute_fraction * 5.0 - 1.0) / 3.0;
+        let most = if by.0 != 0 && by.1 != 0 { 0.75 } else { 0.5 };
+        assert!(of_each < most, "{by:?}: {of_each}");
+    }
+}
+
+#[test]
+fn a_pan_by_an_odd_number_of_pixels_is_built_upon_the_frame_before_the_last() {
+    // With chroma of its own for each pixel, that has moved by just as much.
+    let film = pans("yuv444p", &[(-3, 0); 6]);
+    let full = done(&film, &lite(), None, 1);
+    let reused = done(&film, &lite(), Some(rule(0.0)), 2);
+    assert!(reused.results == full.results);
+    let effects = reused.savings.effects();
+    // The first two are computed in full.
+    assert_eq!(effects.moved_frames, 5);
+    assert_eq!(effects.older_composite_hits, 5);
+}
+
+#[test]
+fn passes_and_nearest_move_too() {
+    let film = pans("yuv420p", &[(-4, 0), (2, 0), (0, -6)]);
+    for (name, scale) in [("lite-x2", 4), ("nearest-x2", 2), ("nearest-x2", 4)] {
+        let model = Model::open(name, Choice::default()).unwrap();
+        let model = model.with_scale(scale).unwrap();
+        let rule = Rule {
+            reach: model.info().reach,
+            shift_step: model.info().shift_step,
+            ..rule(0.0)
+        };
+        let full = done(&film, &model, None, 1);
+        let reused = done(&film, &model, Some(rule), 2);
+        assert!(reused.results == full.results, "{name} {scale}");
+        assert_eq!(reused.savings.effects().moved_frames, 3, "{name} {scale}");
+    }
 }
