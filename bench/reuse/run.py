@@ -1,8 +1,12 @@
-"""What reuse by regions is worth and what it costs, clip by clip: one table.
+"""What reuse is worth and what it costs, clip by clip: one table.
 
-    run.py CLIP... [--model M]... [--framewright PATH] [--repeat 3] [--tolerance T] [--no-speed] [--no-quality] [--out JSON]
+    run.py CLIP... [--model M]... [--framewright PATH] [--reuse WAY] [--against WAY] [--repeat 3] [--tolerance T]
+           [--still TRUTH] [--seconds N] [--no-speed] [--no-quality] [--out JSON]
 
-Quality: the whole program runs with `--reuse region` and `--reuse off` into ffv1; ffmpeg decodes both, and luma is
+`--reuse incremental` is compared with `--against off` where nothing else is said. `--still` leaves out what the truth file of
+a clip calls a pan or a fade, `--seconds` all but the first ones.
+
+Quality: the whole program runs in both ways into ffv1; ffmpeg decodes both, and luma is
 compared here. PSNR of all frames together, of the worst frame and of the worst 32x32 block. Speed: the two take turns,
 the encoder included (libx264 veryfast), `--repeat` times; the median of the ratios of neighbouring runs counts.
 """
@@ -27,6 +31,10 @@ def main():
     arguments.add_argument("--framewright", default="target/release/framewright")
     arguments.add_argument("--repeat", type=int, default=3)
     arguments.add_argument("--tolerance", default="0.5")
+    arguments.add_argument("--reuse", default="incremental")
+    arguments.add_argument("--against", default="off")
+    arguments.add_argument("--still", type=Path)
+    arguments.add_argument("--seconds")
     arguments.add_argument("--no-speed", action="store_true")
     arguments.add_argument("--no-quality", action="store_true")
     arguments.add_argument("--out", type=Path)
@@ -45,34 +53,56 @@ def main():
 
 
 def measure(clip, model, options, folder):
-    row = {"clip": clip.name, "model": Path(model).stem}
-    reuse = {"region": ["--reuse", "region", "--tolerance", options.tolerance], "off": ["--reuse", "off"]}
+    row = {"clip": clip.name, "model": Path(model).stem, "reuse": options.reuse, "against": options.against}
+    if options.still:
+        row["clip"] += ", without pans and fades"
+        clip = still(clip, json.loads(options.still.read_text())["segment"], folder)
+    if options.seconds:
+        row["clip"] += f", {options.seconds} s"
+        clip = cut(clip, ["-t", options.seconds, "-c", "copy"], folder)
 
     def run(name, encoder):
         out, report = folder / f"{name}.mkv", folder / f"{name}.json"
-        command = [options.framewright, "upscale", clip, "-o", out, "-m", model, *reuse[name], *encoder]
+        command = [options.framewright, "upscale", clip, "-o", out, "-m", model, "--reuse", name,
+                   "--tolerance", options.tolerance, *encoder]
         command += ["--overwrite", "--report", report, "--progress", "none", "-q"]
         start = time.monotonic()
         subprocess.run(list(map(str, command)), check=True)
         return time.monotonic() - start, json.loads(report.read_text()), out
 
     if not options.no_quality:
-        _, report, region = run("region", ["--encoder", "ffv1"])
-        _, _, full = run("off", ["--encoder", "ffv1"])
+        _, report, region = run(options.reuse, ["--encoder", "ffv1"])
+        _, _, full = run(options.against, ["--encoder", "ffv1"])
         row |= quality(region, full, (report_size(full)))
         row["report"] = {k: report[k] for k in ("compute_fraction", "cells_changed_fraction", "older_composite_hits", "moved_frames",
                                                 "unique_frames", "frames_out", "worst_tolerated_difference")}
     if not options.no_speed:
         pairs = []
         for _ in range(options.repeat):
-            fast, report, _ = run("region", ["--preset", "veryfast"])
-            slow, _, _ = run("off", ["--preset", "veryfast"])
+            fast, report, _ = run(options.reuse, ["--preset", "veryfast"])
+            slow, _, _ = run(options.against, ["--preset", "veryfast"])
             pairs.append((slow, fast))
         ratios = [slow / fast for slow, fast in pairs]
         row |= {"seconds": pairs, "speed_up": statistics.median(ratios), "speed_up_range": [min(ratios), max(ratios)]}
         row.setdefault("report", {"compute_fraction": report["compute_fraction"],
                                   "cells_changed_fraction": report["cells_changed_fraction"]})
     return row
+
+
+def cut(clip, arguments, folder):
+    into = folder / f"cut-{clip.stem}.mkv"
+    command = ["ffmpeg", "-v", "error", "-y", "-i", clip, "-map", "0:v:0", *arguments, into]
+    subprocess.run(list(map(str, command)), check=True)
+    return into
+
+
+def still(clip, segments, folder):
+    """The frames of a clip that belong to no pan and no fade, without loss."""
+    left_out = [n for n, kind in enumerate(segments) if kind.startswith(("pan", "fade"))]
+    first = [n for n in left_out if n - 1 not in left_out]
+    last = [n for n in left_out if n + 1 not in left_out]
+    spans = "+".join(f"between(n,{a},{b})" for a, b in zip(first, last))
+    return cut(clip, ["-vf", f"select='not({spans})',setpts=N/24/TB", "-c:v", "libx264", "-qp", "0"], folder)
 
 
 def report_size(film):

@@ -55,6 +55,7 @@ fn compare(tolerance: f32) -> Compare {
         tolerance,
         reach: Some(10),
         shift_step: Some(2),
+        keeps_state: false,
         n_composites: 16,
     }))
 }

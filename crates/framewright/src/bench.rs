@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use framewright_media::{Interrupt, set_log_warnings};
 use framewright_pipeline::Control;
 
-use crate::cli::{BenchOptions, Encoder, Options, Reuse};
+use crate::cli::{BenchOptions, Encoder, Options};
 use crate::exit::{Exit, OrExit as _, fail};
 use crate::notes::Notes;
 use crate::report;
@@ -76,7 +76,7 @@ fn measure(
     let writes = options.upscale.encoder != Encoder::Null;
     let asked = Options {
         output: writes.then(|| folder.path().join("bench.mkv")),
-        reuse: Reuse::Region,
+        reuse: None,
         ..options.upscale.clone()
     };
     // Nothing is made here that anyone would look at: what `upscale` warns of is its affair.

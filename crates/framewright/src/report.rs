@@ -197,6 +197,8 @@ mod tests {
                 older_composite_hits: 3,
                 moved_frames: 2,
                 worst_tolerated_difference: 0.5,
+                state_frames: 7,
+                layer_fractions: vec![0.125, 0.25],
             },
             wall_secs: 20.0,
             cpu_secs: 39.0,
@@ -231,7 +233,7 @@ mod tests {
         let json = serde_json::to_string(&report()).unwrap();
         let fields = "version input output frames_in frames_out unique_frames duplicates \
                       duplicate_percentage compute_fraction cells_changed_fraction \
-                      older_composite_hits moved_frames worst_tolerated_difference wall_secs cpu_secs fps \
+                      older_composite_hits moved_frames worst_tolerated_difference state_frames layer_fractions wall_secs cpu_secs fps \
                       peak_rss_bytes engine device precision model name sha256 scale passes stages \
                       name items busy_secs input_wait_secs output_wait_secs bottleneck \
                       corrupt_frames truncated fallbacks warnings";

@@ -29,6 +29,7 @@ mod target;
 mod test_film;
 pub(crate) mod trouble;
 mod warm_up;
+mod ways;
 pub(crate) mod worker;
 mod writer;
 
@@ -57,7 +58,8 @@ use resources::picture_bytes;
 use side_films::SideFilms;
 use stages::{Reader, Tally};
 use trouble::{from_failure, marked};
-use warm_up::part_overhead;
+use warm_up::{part_overhead, state_cost};
+use ways::Ways;
 use worker::Worker;
 use writer::Writer;
 
@@ -168,13 +170,17 @@ pub(crate) fn flow(
     let cancellers: Vec<Canceller> = workers.iter().map(Worker::canceller).collect();
     let _cancel = control.on_stop(move || cancellers.iter().for_each(Canceller::cancel));
     let compare = Compare::new(plan.rule());
+    let ways = Ways::new(
+        plan.state_costs(),
+        workers.first().map_or(0, Worker::next_turn),
+    );
     let is_viewed = side_films.any();
     let workers: Vec<&mut Worker> = workers.iter_mut().collect();
     run_stages(control, |p| {
         let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
         let decoded = p.source("decode", QUEUE, move || reader.next());
         let compared = p.stage("compare", QUEUE, decoded, |rx, tx| {
-            stages::compare(&rx, &tx, compare, mapping, is_viewed)
+            stages::compare(&rx, &tx, compare, ways, mapping, is_viewed)
         });
         let upscaled = p.par_map("upscale", plan.window, compared, workers, |worker, item| {
             worker.upscale(item, control.is_finishing())
@@ -198,11 +204,12 @@ fn analyse(
 ) -> Result<Run, Failure> {
     let Prepared { plan, decoder, .. } = prepared;
     let compare = Compare::new(plan.rule());
+    let ways = Ways::new(plan.state_costs(), worker.next_turn());
     run_stages(control, |p| {
         let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
         let decoded = p.source("decode", QUEUE, move || reader.next());
         let compared = p.stage("compare", QUEUE, decoded, |rx, tx| {
-            stages::compare(&rx, &tx, compare, mapping, false)
+            stages::compare(&rx, &tx, compare, ways, mapping, false)
         });
         p.sink("count", compared, move |rx| {
             stages::count(&rx, &worker, tally)
@@ -236,20 +243,31 @@ pub(crate) struct Done<'a> {
     started: Instant,
 }
 
-/// Workers with their networks. Where parts are to be computed, their cost is measured and
-/// becomes part of the plan.
+/// Workers with their networks. Where parts are to be computed or a state is kept, what that costs is measured and becomes
+/// part of the plan.
 pub(crate) fn make_workers(prepared: &mut Prepared, n: usize) -> anyhow::Result<Vec<Worker>> {
     let Prepared { plan, decoder, .. } = prepared;
     let mut upscalers = prepared.model.upscalers(n).map_err(marked)?;
-    if plan.reuse == Reuse::Region {
-        let video = &decoder.clip().video;
-        let overhead = part_overhead(upscalers[0].as_mut(), video.width, video.height);
+    let video = &decoder.clip().video;
+    let (width, height) = (video.width, video.height);
+    if matches!(plan.reuse, Reuse::Region | Reuse::Incremental) {
+        let overhead = part_overhead(upscalers[0].as_mut(), width, height);
         plan.part_overhead = Some(overhead.map_err(marked)?);
     }
+    let mut states = Vec::new();
+    if plan.reuse == Reuse::Incremental {
+        let cost = state_cost(&prepared.model, upscalers[0].as_mut());
+        plan.state_cost = cost.map_err(marked)?;
+        states = prepared
+            .model
+            .incremental(width, height, n)
+            .unwrap_or_default();
+    }
+    let mut states = states.into_iter();
     let fixed_cost = plan.part_overhead.unwrap_or_default();
     let workers = upscalers
         .into_iter()
-        .map(|upscaler| Worker::new(upscaler, plan.decided, fixed_cost));
+        .map(|upscaler| Worker::new(upscaler, states.next(), plan.decided, fixed_cost));
     workers.collect::<Result<_, _>>().map_err(marked)
 }
 

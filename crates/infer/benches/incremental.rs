@@ -3,6 +3,12 @@
 //! `cargo bench -p framewright-infer --bench incremental [-- MODEL WIDTH HEIGHT THREADS]`: milliseconds, the
 //! shortest of a few runs; ratios count, since machines differ.
 
+#![expect(clippy::print_stdout, reason = "that is what it is for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "runs workers on threads of its own"
+)]
+
 use std::thread;
 use std::time::Instant;
 
@@ -27,7 +33,7 @@ fn main() {
     let mut pictures = [1, 2].map(|seed| picture(width, height, seed));
     let mut output = PlanarRgb::default();
     let full = shortest(3, || {
-        upscaler.run(&pictures[0], &mut output).expect("it runs")
+        upscaler.run(&pictures[0], &mut output).expect("it runs");
     });
     let state = model
         .incremental_bytes(width, height)

@@ -20,6 +20,7 @@ use crate::upscale::mapping::Mapping;
 use crate::upscale::outputs::Outputs;
 use crate::upscale::plan::Plan;
 use crate::upscale::prepare::Prepared;
+use crate::upscale::savings::Effects;
 use crate::upscale::stages::Tally;
 use crate::upscale::trouble::{from_failure, marked};
 use crate::upscale::worker::Worker;
@@ -53,10 +54,17 @@ impl Mode {
         reuse: Reuse::Region,
     };
 
+    /// With the network's state kept.
+    pub const INCREMENTAL: Self = Self {
+        pipelined: true,
+        reuse: Reuse::Incremental,
+    };
+
     /// What can be compared with this model, the slowest first.
     pub fn all(plan: &Plan) -> Vec<Self> {
         let mut all = vec![Self::ONE_AT_A_TIME, Self::PIPELINED, Self::FRAME];
         all.extend(plan.reach.map(|_| Self::REGION));
+        all.extend(plan.state_bytes.map(|_| Self::INCREMENTAL));
         all
     }
 
@@ -67,6 +75,7 @@ impl Mode {
             (true, Reuse::Off) => "pipelined",
             (true, Reuse::Frame) => "reuse_frame",
             (true, Reuse::Region) => "reuse_region",
+            (true, Reuse::Incremental) => "reuse_incremental",
         }
     }
 
@@ -77,6 +86,7 @@ impl Mode {
             (true, Reuse::Off) => "pipelined",
             (true, Reuse::Frame) => "pipelined, --reuse frame",
             (true, Reuse::Region) => "pipelined, --reuse region",
+            (true, Reuse::Incremental) => "pipelined, --reuse incremental",
         }
     }
 
@@ -115,8 +125,8 @@ pub struct Measured {
     pub wall_secs: f64,
     /// Time in all stages, summed over their threads.
     pub busy_secs: f64,
-    /// Arithmetic done over that for all frames in full.
-    pub compute_fraction: f64,
+    /// What was computed, and what was not.
+    pub effects: Effects,
     /// Of each stage, the share of its threads' time in which it worked.
     pub busy: Vec<(String, f64)>,
 }
@@ -206,7 +216,7 @@ impl<'a> Bench<'a> {
                 .iter()
                 .map(|stage| stage.busy.as_secs_f64())
                 .sum(),
-            compute_fraction: watched.tally.savings().effects().compute_fraction,
+            effects: watched.tally.savings().effects(),
             busy: busy.collect(),
         })
     }

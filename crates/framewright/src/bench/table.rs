@@ -56,6 +56,10 @@ struct Row {
     speed_up: f64,
     /// Arithmetic done over that of computing every frame in full.
     compute_fraction: f64,
+    /// Frames computed from what the network's layers made of an earlier one.
+    state_frames: u64,
+    /// Of those, the share of each layer's pixels that was computed, on average.
+    layer_fractions: Vec<f64>,
     /// Seconds that the whole film would take at this pace.
     film_secs: Option<f64>,
     /// Share of the time of its threads that each stage worked.
@@ -99,7 +103,9 @@ impl Document {
             wall_secs: run.wall_secs,
             fps: fps(&run),
             speed_up: fps(&run) / slowest,
-            compute_fraction: run.compute_fraction,
+            compute_fraction: run.effects.compute_fraction,
+            state_frames: run.effects.state_frames,
+            layer_fractions: run.effects.layer_fractions.clone(),
             film_secs: plan.input.frames.map(|frames| frames as f64 / fps(&run)),
             quality: qualities
                 .iter()
@@ -145,6 +151,7 @@ impl Document {
         self.head(&mut text);
         self.speeds(&mut text);
         self.loads(&mut text);
+        self.layers(&mut text);
         self.qualities(&mut text);
         self.legend(&mut text);
         text.truncate(text.trim_end().len());
@@ -186,7 +193,7 @@ impl Document {
         line(
             text,
             format_args!(
-                "{:<28}{:>9}{:>10}{:>11}{:>13}",
+                "{:<34}{:>9}{:>10}{:>11}{:>13}",
                 "", "fps", "speed-up", "computed", "whole film"
             ),
         );
@@ -197,7 +204,7 @@ impl Document {
             line(
                 text,
                 format_args!(
-                    "{:<28}{:>9.2}{:>9.2}x{:>9.1} %{:>13}",
+                    "{:<34}{:>9.2}{:>9.2}x{:>9.1} %{:>13}",
                     format!("{place} {}", row.title),
                     row.fps,
                     row.speed_up,
@@ -218,13 +225,13 @@ impl Document {
     }
 
     fn loads(&self, text: &mut String) {
-        let mut heading = format!("{:<28}", "busy");
+        let mut heading = format!("{:<34}", "busy");
         for busy in self.modes.first().map_or(&[][..], |row| &row.busy) {
             let _ = write!(heading, "{:>10}", busy.stage);
         }
         line(text, format_args!("{heading}"));
         for (place, row) in (1..).zip(&self.modes) {
-            let mut shares = format!("{:<28}", format!("{place} {}", row.title));
+            let mut shares = format!("{:<34}", format!("{place} {}", row.title));
             for busy in &row.busy {
                 let _ = write!(shares, "{:>8.0} %", 100.0 * busy.share);
             }
@@ -233,26 +240,48 @@ impl Document {
         text.push('\n');
     }
 
+    /// How the change grows from layer to layer: a few of them, evenly chosen.
+    fn layers(&self, text: &mut String) {
+        let rows = (1..).zip(&self.modes);
+        for (place, row) in rows.filter(|(_, row)| !row.layer_fractions.is_empty()) {
+            let last = row.layer_fractions.len() - 1;
+            let (mut heading, mut shares) = (String::new(), String::new());
+            for layer in (0..=4).map(|n| n * last / 4) {
+                let _ = write!(heading, "{:>10}", format!("layer {}", layer + 1));
+                let _ = write!(shares, "{:>8.1} %", 100.0 * row.layer_fractions[layer]);
+            }
+            let title = format!("{place} {}", row.title);
+            line(
+                text,
+                format_args!("{:<34}{heading}", "computed from the state"),
+            );
+            line(text, format_args!("{title:<34}{shares}"));
+            let frames = format!("  in {} of {} frames", row.state_frames, self.frames);
+            line(text, format_args!("{frames}"));
+            text.push('\n');
+        }
+    }
+
     fn qualities(&self, text: &mut String) {
         let with_reuse = (1..).zip(&self.modes);
         let with_reuse = with_reuse.filter_map(|(place, row)| Some((place, row, row.quality?)));
         line(
             text,
             format_args!(
-                "{:<28}{:>9}{:>8}{:>8}{:>12}{:>9}{:>9}",
+                "{:<34}{:>9}{:>8}{:>8}{:>12}{:>9}{:>9}",
                 "against 2", "PSNR dB", "frame", "block", "SSIM", "frame", "block"
             ),
         );
         for (place, row, quality) in with_reuse {
             let title = format!("{place} {}", row.title);
             if quality.exact {
-                line(text, format_args!("{title:<28}{:>9}", "exact"));
+                line(text, format_args!("{title:<34}{:>9}", "exact"));
                 continue;
             }
             line(
                 text,
                 format_args!(
-                    "{title:<28}{:>9.2}{:>8.2}{:>8.2}{:>12.5}{:>9.5}{:>9.5}",
+                    "{title:<34}{:>9.2}{:>8.2}{:>8.2}{:>12.5}{:>9.5}{:>9.5}",
                     quality.psnr_db,
                     quality.worst_frame_psnr_db,
                     quality.worst_block_psnr_db,
@@ -314,6 +343,8 @@ mod tests {
             fps: 240.0 / wall_secs,
             speed_up: 48.0 / wall_secs,
             compute_fraction: computed,
+            state_frames: 0,
+            layer_fractions: Vec::new(),
             film_secs: Some(133_333.0 / 240.0 * wall_secs),
             busy: ["decode", "compare", "upscale", "compose", "encode"]
                 .map(|stage| Busy {
@@ -362,6 +393,13 @@ mod tests {
                 row(Mode::PIPELINED, 24.0, 1.0, None),
                 row(Mode::FRAME, 12.0, 0.5, Some(exact)),
                 row(Mode::REGION, 1.0, 0.25, Some(quality)),
+                Row {
+                    state_frames: 480,
+                    layer_fractions: (0..18)
+                        .map(|layer| 0.5 + 0.025 * f64::from(layer))
+                        .collect(),
+                    ..row(Mode::INCREMENTAL, 1.0, 0.1, Some(quality))
+                },
             ],
             missing: None,
             short: true,
@@ -396,9 +434,33 @@ mod tests {
     }
 
     #[test]
+    fn the_growth_from_layer_to_layer_is_shown_where_a_state_was_kept() {
+        let table = document(SOME).table();
+        let is_before = |line: &&str| !line.starts_with("computed from the state");
+        let mut lines = table.lines().skip_while(is_before);
+        assert!(
+            lines.next().is_some_and(|line| line.ends_with("layer 18")),
+            "{table}"
+        );
+        let shares: Vec<_> = lines.next().unwrap().split_whitespace().skip(4).collect();
+        assert_eq!(
+            shares,
+            [
+                "50.0", "%", "60.0", "%", "70.0", "%", "80.0", "%", "92.5", "%"
+            ]
+        );
+        assert!(
+            lines
+                .next()
+                .is_some_and(|line| line == "  in 480 of 480 frames"),
+            "{table}"
+        );
+    }
+
+    #[test]
     fn a_mode_that_is_missing_has_its_reason_in_its_row() {
         let mut document = document(SOME);
-        document.modes.pop();
+        document.modes.truncate(3);
         document.missing = Some(Missing {
             mode: Mode::REGION.name(),
             why: "no part can be computed alone".to_owned(),

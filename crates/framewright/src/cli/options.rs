@@ -32,7 +32,7 @@ pub struct Options {
     /// Memory to plan with, in bytes; none for what this process may use.
     pub memory_bytes: Option<u64>,
     /// Which results are used again.
-    pub reuse: Reuse,
+    pub reuse: Option<Reuse>,
     /// In 8-bit levels, finite and at least 0.
     pub tolerance: f32,
     /// The video encoder.
@@ -109,6 +109,8 @@ pub enum Reuse {
     Frame,
     /// Only what depends on a changed part of a frame is computed
     Region,
+    /// The same, layer by layer, from what the network made of the frame before
+    Incremental,
 }
 
 /// The video encoder.

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, value_parser};
 
 use super::{
-    DEFAULT_TOLERANCE, Device, ENCODING, Encoder, Engine, NETWORK, Options, Precision,
-    ProgressMode, Reuse,
+    DEFAULT_TOLERANCE, Device, ENCODING, Encoder, Engine, NETWORK, Options, Precision, ProgressMode,
 };
 
 /// Which network, and where it runs.
@@ -102,7 +101,7 @@ pub(super) fn shared(
         precision: network.precision,
         workers: network.workers.map(usize::from),
         memory_bytes: network.memory,
-        reuse: Reuse::Region,
+        reuse: None,
         tolerance: likeness.tolerance,
         encoder: encoding.encoder,
         crf: encoding.crf,

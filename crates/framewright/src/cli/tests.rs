@@ -38,7 +38,7 @@ fn the_defaults_are_those_of_the_contract() {
         precision: Precision::Auto,
         workers: None,
         memory_bytes: None,
-        reuse: Reuse::Region,
+        reuse: None,
         tolerance: 0.5,
         encoder: Encoder::Libx264,
         crf: None,
@@ -73,7 +73,7 @@ fn every_option_arrives() {
     assert_eq!(options.precision, Precision::Bf16);
     assert_eq!(options.workers, Some(3));
     assert_eq!(options.memory_bytes, Some(800 << 20));
-    assert_eq!(options.reuse, Reuse::Off);
+    assert_eq!(options.reuse, Some(Reuse::Off));
     assert!(options.tolerance.abs() < f32::EPSILON);
     assert_eq!(options.encoder.name(), "libsvtav1");
     assert_eq!(options.crf, Some(30));

@@ -27,9 +27,9 @@ pub(super) struct UpscaleArgs {
     #[command(flatten)]
     network: NetworkArgs,
 
-    /// Which results are used again
-    #[arg(long, value_enum, default_value_t = Reuse::Region, help_heading = NETWORK)]
-    reuse: Reuse,
+    /// Which results are used again [default: incremental, or region where no state fits]
+    #[arg(long, value_enum, help_heading = NETWORK)]
+    reuse: Option<Reuse>,
 
     #[command(flatten)]
     likeness: LikenessArgs,

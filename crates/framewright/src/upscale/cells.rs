@@ -96,6 +96,20 @@ impl Changed {
         self.cells.iter().filter(|&&changed| changed).count()
     }
 
+    /// Those that come from another frame, given the frame of each cell in both.
+    pub fn unlike(grid: Grid, a: &[u64], b: &[u64]) -> Self {
+        Self {
+            grid,
+            cells: a.iter().zip(b).map(|(a, b)| a != b).collect(),
+            moved: Shift::default(),
+        }
+    }
+
+    /// True where the earlier picture has moved.
+    pub fn has_moved(&self) -> bool {
+        self.moved != Shift::default()
+    }
+
     /// The cells it is about.
     pub fn grid(&self) -> Grid {
         self.grid

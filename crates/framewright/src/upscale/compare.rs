@@ -22,7 +22,7 @@ use framewright_media::{Error, Frame, FramePool, Shift};
 
 use crate::upscale::cells::{CELL, Changed, Grid, Meter, alike};
 use crate::upscale::motion::Finder;
-use crate::upscale::regions::coverage;
+use crate::upscale::regions::{coverage, halo_of_parts, halo_of_state};
 
 /// One row of cells in this many is looked at first.
 const PROBE: usize = 8;
@@ -44,6 +44,8 @@ pub struct Rule {
     pub reach: Option<usize>,
     /// Composites that have moved by multiples of this are built upon; none where only those are that stay in place.
     pub shift_step: Option<usize>,
+    /// Whether the network's state is kept, so that scattered changes are computed without halos.
+    pub keeps_state: bool,
     /// Composites that are kept, at least 1.
     pub n_composites: usize,
 }
@@ -138,6 +140,14 @@ impl Compare {
             .first()
             .filter(|_| kept)
             .map(|composite| &composite.frame)
+    }
+
+    /// For each cell of the composite that a frame just judged shows, the index of the frame that its pixels come from; none
+    /// for a frame that is not kept.
+    pub fn origins(&self) -> &[u64] {
+        self.composites
+            .first()
+            .map_or(&[], |composite| &composite.origins)
     }
 
     /// Judges frame `index`. Frames come in order and all have the same size and format. A damaged one is shown once and
@@ -350,8 +360,13 @@ impl Found {
     /// Whether so much depends on what changed that hardly anything would be saved.
     fn is_scattered(&self, rule: Rule) -> bool {
         let is_any = self.difference.n_changed > 0 || self.moved.is_some();
-        rule.reach
-            .is_some_and(|reach| is_any && coverage(&self.changed(rule.tolerance), reach) > MOST)
+        let halo = match (rule.reach, rule.keeps_state) {
+            (None, _) => return false,
+            (Some(reach), false) => halo_of_parts(reach),
+            (Some(reach), true) if self.moved.is_some() => halo_of_parts(reach),
+            (Some(reach), true) => halo_of_state(reach),
+        };
+        is_any && coverage(&self.changed(rule.tolerance), halo) > MOST
     }
 }
 

@@ -17,6 +17,7 @@ use crate::report::Model;
 use crate::upscale::compare::Rule;
 use crate::upscale::pixel_format;
 use crate::upscale::resources::{Machine, choose_workers, in_flight, n_composites, worker_bytes};
+use crate::upscale::ways::StateCosts;
 use document::describe_input;
 use streams::{choose_streams, conversions, lost_rotation};
 
@@ -24,6 +25,7 @@ pub use document::{Colour, Input, Output};
 pub use streams::{Action, StreamPlan};
 
 mod document;
+mod reuse;
 mod streams;
 
 /// What the encoder in this FFmpeg can do.
@@ -66,6 +68,11 @@ pub struct Plan {
     pub memory_budget_bytes: u64,
     /// Which results are used again.
     pub reuse: Reuse,
+    /// Memory of the network's state: what every layer made of a picture; none where none is kept.
+    pub state_bytes: Option<u64>,
+    /// What the same arithmetic takes where the state is kept, in units of computing a picture without it: measured before
+    /// the run; none where no state is kept.
+    pub state_cost: Option<f64>,
     /// In 8-bit levels.
     pub tolerance: f32,
     /// Pictures that are kept to be shown again or built upon, at most.
@@ -102,16 +109,35 @@ impl Plan {
     pub fn rule(&self) -> Option<Rule> {
         (self.reuse != Reuse::Off).then_some(Rule {
             tolerance: self.tolerance,
-            reach: self.reach.filter(|_| self.reuse == Reuse::Region),
+            reach: self.reach.filter(|_| self.reuse != Reuse::Frame),
             shift_step: self.shift_step,
+            keeps_state: self.reuse == Reuse::Incremental,
             n_composites: self.composites,
+        })
+    }
+
+    /// What the state costs; none where none is kept.
+    pub fn state_costs(&self) -> Option<StateCosts> {
+        let reach = self.reach.filter(|_| self.reuse == Reuse::Incremental)?;
+        Some(StateCosts {
+            reach,
+            factor: self.state_cost.unwrap_or(1.0),
         })
     }
 }
 
+/// What a network takes for pictures of the clip's size.
+#[derive(Debug, Clone, Copy)]
+pub struct Network {
+    /// Memory of each worker.
+    pub worker_bytes: u64,
+    /// Memory of the state that all workers share; none where none can be kept.
+    pub state_bytes: Option<u64>,
+}
+
 /// Decides everything about a run.
 ///
-/// `network_bytes`: what a worker's network takes for pictures of this clip's size. `output`: the final path with its
+/// `output`: the final path with its
 /// container; none with the null encoder.
 ///
 /// # Errors
@@ -120,7 +146,7 @@ pub fn plan(
     options: &Options,
     clip: &Clip,
     model: &ModelInfo,
-    network_bytes: u64,
+    network: Network,
     machine: Machine,
     encoder: Option<&EncoderFacts>,
     output: Option<(&Path, Container)>,
@@ -160,14 +186,17 @@ pub fn plan(
         None => pixel_format::of_source(video.pixel_format),
     };
     let out_tags = tags.for_output(pixel_format, width, height);
-    let worker_bytes = worker_bytes(network_bytes, video.width, video.height, scale);
-    let (workers, workers_why) = choose_workers(options.workers, machine, worker_bytes);
+    let reuse = reuse::choose(options.reuse, model, network.state_bytes, machine);
     why.extend(machine.memory_why());
+    why.extend(reuse.why);
+    fallbacks.extend(reuse.fallback);
+    // The rest has to do for everything else.
+    let machine = machine.without(reuse.state_bytes.unwrap_or(0));
+    let worker_bytes = worker_bytes(network.worker_bytes, video.width, video.height, scale);
+    let (workers, workers_why) = choose_workers(options.workers, machine, worker_bytes);
     why.push(workers_why);
     let (window, memory_budget_bytes) =
         in_flight(workers, machine, clip, pixel_format, width, height);
-    let (reuse, frames_only) = choose_reuse(options.reuse, model);
-    fallbacks.extend(frames_only);
     let (crf, preset) = choose_quality(options);
     let streams = choose_streams(clip, encoder, output)?;
     fallbacks.extend(conversions(&streams, output));
@@ -199,7 +228,9 @@ pub fn plan(
         worker_bytes,
         window,
         memory_budget_bytes,
-        reuse,
+        reuse: reuse.reuse,
+        state_bytes: reuse.state_bytes,
+        state_cost: None,
         tolerance: options.tolerance,
         composites: n_composites(machine, clip, pixel_format, width, height),
         reach: model.reach,
@@ -232,19 +263,6 @@ fn precision_why(asked: Precision, model: &ModelInfo) -> Option<String> {
         (Precision::Auto, _, _) => "the only one of this engine",
     };
     Some(format!("precision {}: {reason}", model.precision))
-}
-
-/// Parts of a picture can be computed alone only where it is known what they look at.
-fn choose_reuse(asked: Reuse, model: &ModelInfo) -> (Reuse, Option<String>) {
-    if asked != Reuse::Region || model.reach.is_some() {
-        return (asked, None);
-    }
-    let why = "no part of its result can be computed alone";
-    let fallback = format!(
-        "only whole frames are used again with {}: {why}",
-        model.name
-    );
-    (Reuse::Frame, Some(fallback))
 }
 
 /// Quality for a film that is watched, not streamed: visually transparent by each encoder's common advice.
@@ -319,20 +337,6 @@ mod tests {
 
     fn why(asked: Precision, engine: &'static str, precision: &'static str) -> Option<String> {
         precision_why(asked, &info(engine, precision))
-    }
-
-    #[test]
-    fn parts_are_not_computed_where_it_is_unknown_what_they_look_at() {
-        let mut model = info("ort", "fp32");
-        let (reuse, said) = choose_reuse(Reuse::Region, &model);
-        assert_eq!(reuse, Reuse::Frame);
-        assert!(
-            said.unwrap()
-                .contains("only whole frames are used again with tiny-x2")
-        );
-        assert_eq!(choose_reuse(Reuse::Off, &model), (Reuse::Off, None));
-        model.reach = Some(10);
-        assert_eq!(choose_reuse(Reuse::Region, &model), (Reuse::Region, None));
     }
 
     #[test]

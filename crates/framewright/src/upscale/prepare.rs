@@ -11,7 +11,7 @@ use framewright_media::{
 use crate::cli::{self, Encoder, Options};
 use crate::exit::{Exit, fail};
 use crate::notes::Notes;
-use crate::upscale::plan::{Action, EncoderFacts, Plan, plan};
+use crate::upscale::plan::{Action, EncoderFacts, Network, Plan, plan};
 use crate::upscale::resources::Machine;
 use crate::upscale::trouble::marked;
 
@@ -48,7 +48,10 @@ pub fn prepare(
         options,
         decoder.clip(),
         model.info(),
-        model.worker_bytes(video.width, video.height),
+        Network {
+            worker_bytes: model.worker_bytes(video.width, video.height),
+            state_bytes: model.incremental_bytes(video.width, video.height),
+        },
         Machine::here().with_memory(options.memory_bytes),
         encoder.as_ref(),
         output,

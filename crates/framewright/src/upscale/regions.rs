@@ -57,11 +57,29 @@ pub fn parts<F: Fn(&Region) -> f64>(changed: &Changed, costs: &Costs<F>) -> Opti
     (sum < whole).then(|| merged.iter().map(|(pixels, _)| part(pixels)).collect())
 }
 
+/// How far around changed pixels parts are computed, on average over the layers: they grow by the reach, and each layer needs
+/// what those behind it look at. Whole cells, rounded down.
+pub fn halo_of_parts(reach: usize) -> usize {
+    (reach + reach / 2 + 2 * CHROMA_REACH) / CELL * CELL
+}
+
+/// The same where the network's state is kept: each layer is computed as far as those before it look.
+pub fn halo_of_state(reach: usize) -> usize {
+    reach / 2 + 2 * CHROMA_REACH
+}
+
 /// About how much of a picture would be computed for these changes at least: the cells that lie in the halo of a changed
-/// one, over all cells. Follows from the picture and the reach alone, not from what anything costs here.
-pub fn coverage(changed: &Changed, reach: usize) -> f64 {
-    // Parts grow by the reach, and are computed with half of it around them on average over the layers.
-    let halo = (reach + reach / 2 + 2 * CHROMA_REACH) / CELL;
+/// one, over all cells. Follows from the picture and the halo in pixels alone, not from what anything costs here.
+pub fn coverage(changed: &Changed, halo: usize) -> f64 {
+    let share = covered(changed, halo / CELL);
+    match halo % CELL {
+        0 => share,
+        rest => share + (covered(changed, halo / CELL + 1) - share) * rest as f64 / CELL as f64,
+    }
+}
+
+/// The share of cells that are at most `halo` cells away from a changed one.
+fn covered(changed: &Changed, halo: usize) -> f64 {
     let (columns, rows) = (changed.grid().columns(), changed.grid().rows());
     let mut covered = vec![false; columns * rows];
     for (run, row) in changed.runs() {
@@ -101,7 +119,7 @@ fn new_borders(changed: &Changed) -> impl Iterator<Item = Region> {
 }
 
 /// Around the changed cells of each block of 4×4 cells, in reading order. What is closer than that is merged anyway.
-fn blocks(changed: &Changed) -> Vec<Region> {
+pub fn blocks(changed: &Changed) -> Vec<Region> {
     const BLOCK: usize = 4;
     let mut blocks: Vec<Region> = Vec::new();
     // Those of the row of blocks that is being read, each with its column.
@@ -222,7 +240,7 @@ mod tests {
     fn the_coverage_counts_each_cell_in_a_halo_once() {
         let n_cells = GRID.n_cells() as f64;
         let covered = |cells: &[(usize, usize)], reach| {
-            (coverage(&changed(cells), reach) * n_cells).round() as usize
+            (coverage(&changed(cells), halo_of_parts(reach)) * n_cells).round() as usize
         };
         // Halos of 1 cell for a reach of 6 and of 2 for a reach of 10, cut at the edges.
         assert_eq!(covered(&[], 6), 0);

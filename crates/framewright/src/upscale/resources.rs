@@ -58,6 +58,14 @@ impl Machine {
         })
     }
 
+    /// As if so much of its memory was taken already.
+    pub fn without(self, bytes: u64) -> Self {
+        Self {
+            memory_bytes: self.memory_bytes - bytes,
+            ..self
+        }
+    }
+
     /// Why the plan is for this much memory; none where it is simply what the machine has.
     pub fn memory_why(&self) -> Option<String> {
         let reason = match self.memory_from {

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! ┌──────────────┐
-//! │ frame  12.5% │  magenta, outlined: the parts that were computed again
-//! │ film   26.0% │  orange, with a frame around it: all of the picture was computed
-//! └──────────────┘  neither: the result of an earlier frame was shown again
+//! │ frame  12.5% │  magenta, outlined: the parts that were computed again, each with what it looks at around it
+//! │ film   26.0% │  cyan, outlined: the result changed there; computed from what the network's layers made of the frame before
+//! │ first   1.0% │  orange, with a frame around it: all of the picture was computed
+//! │ last   20.0% │  none of them: the result of an earlier frame was shown again
+//! └──────────────┘
 //! ```
-//! The numbers are arithmetic done over that of computing all of it: for this frame, and for all up to it.
+//! The numbers are arithmetic done over that of computing all of it: for this frame, and for all up to it. Under cyan, also the
+//! share of the first layer's pixels that was computed, and of the last one's.
 
 mod font;
 
@@ -24,6 +27,8 @@ const BLACK: Colour = [0.0, 0.0, 0.0];
 const WHITE: Colour = [0.95, 0.95, 0.95];
 /// Of parts. Rarer in pictures than green, blue and skin.
 const MAGENTA: Colour = [1.0, 0.3, 0.95];
+/// Of parts that came from the network's state. As far from magenta as orange is, also without red or green.
+const CYAN: Colour = [0.1, 0.95, 1.0];
 /// Of whole pictures. Without blue, which tells it from magenta for every kind of colour blindness.
 const ORANGE: Colour = [1.0, 0.6, 0.0];
 
@@ -38,8 +43,9 @@ const ADVANCE: usize = font::WIDTH + 1;
 pub enum Computed<'a> {
     /// Nothing: an earlier result was shown again.
     Nothing,
-    /// These parts, in pixels of the source.
-    Parts(&'a [Region]),
+    /// These parts, in pixels of the source; where they came from the network's state, with the share that was computed of
+    /// each layer's pixels.
+    Parts(&'a [Region], &'a [f64]),
     /// All of it.
     All,
 }
@@ -99,12 +105,13 @@ fn draw(picture: &mut PlanarRgb, computed: &Computed<'_>, share: f64, film: f64)
     let line = 1 + picture.height() / 400;
     let colour = match computed {
         Computed::Nothing => WHITE,
-        Computed::Parts(parts) => {
-            mix(picture, parts, MAGENTA, 0.3);
+        Computed::Parts(parts, layers) => {
+            let colour = if layers.is_empty() { MAGENTA } else { CYAN };
+            mix(picture, parts, colour, 0.3);
             for part in *parts {
-                outline(picture, part, line, MAGENTA);
+                outline(picture, part, line, colour);
             }
-            MAGENTA
+            colour
         }
         Computed::All => {
             let whole = Region::whole(picture.width(), picture.height());
@@ -113,9 +120,14 @@ fn draw(picture: &mut PlanarRgb, computed: &Computed<'_>, share: f64, film: f64)
             ORANGE
         }
     };
-    let lines = [("frame", share, colour), ("film ", film, WHITE)];
-    let lines = lines.map(|(of, share, colour)| (format!("{of} {:5.1}%", 100.0 * share), colour));
-    write(picture, &lines);
+    let mut lines = vec![("frame", share, colour), ("film ", film, WHITE)];
+    if let Computed::Parts(_, [first, .., last]) = computed {
+        lines.extend([("first", *first, colour), ("last ", *last, colour)]);
+    }
+    let lines = lines
+        .into_iter()
+        .map(|(of, share, colour)| (format!("{of} {:5.1}%", 100.0 * share), colour));
+    write(picture, &lines.collect::<Vec<_>>());
 }
 
 /// Mixes a colour into every pixel of some regions, once where these overlap.
@@ -233,7 +245,7 @@ mod tests {
             // Too narrow for the text.
             let mut picture = grey(64, 40);
             let parts: Vec<_> = parts.iter().map(|&(x, w, y, h)| region(x..x + w, y..y + h)).collect();
-            draw(&mut picture, &Computed::Parts(&parts), 0.1, 0.2);
+            draw(&mut picture, &Computed::Parts(&parts, &[]), 0.1, 0.2);
             for y in 0..40 {
                 for x in 0..64 {
                     let is_part = parts.iter().any(|part| part.x.contains(&x) && part.y.contains(&y));
@@ -297,6 +309,24 @@ mod tests {
         assert_eq!(large + 1, 3 * (small + 1));
         assert_eq!(right_edge(120, 480), Some(small));
         assert_eq!(right_edge(60, 480), None);
+    }
+
+    #[test]
+    fn parts_from_the_state_have_another_colour_and_two_lines_more() {
+        let part = [region(300..340, 180..200)];
+        let drawn = |layers: &[f64]| {
+            let mut picture = grey(426, 240);
+            draw(&mut picture, &Computed::Parts(&part, layers), 0.1, 0.3);
+            picture
+        };
+        let (halos, state) = (drawn(&[]), drawn(&[0.01, 0.02, 0.03]));
+        let [r, g, b] = pixel(&state, 320, 190);
+        assert!(g > r && b > r && pixel(&halos, 320, 190)[1] < 0.5);
+        let bottom = |picture: &PlanarRgb| {
+            let text = changed(picture).into_iter().filter(|&(x, _)| x < 213);
+            text.map(|(_, y)| y).max()
+        };
+        assert!(bottom(&state) > bottom(&halos));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Of one frame.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Share {
     /// Cells that were taken over from it.
     pub cells_changed: usize,
@@ -17,10 +17,12 @@ pub struct Share {
     pub worst_difference: f32,
     /// Arithmetic done for it, over that for all of it.
     pub computed: f64,
+    /// Of each layer the share of its pixels that was computed; empty where the network's state had no part in it.
+    pub layers: Vec<f64>,
 }
 
 /// Of all frames up to now.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Savings {
     n_frames: u64,
     cells_changed: u64,
@@ -29,10 +31,13 @@ pub struct Savings {
     older: u64,
     moved: u64,
     worst_difference: f32,
+    n_from_state: u64,
+    /// Sums over the frames from the state.
+    layers: Vec<f64>,
 }
 
 /// What stands in the report.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Effects {
     /// Arithmetic done, halos included, over that of computing every frame in full.
     pub compute_fraction: f64,
@@ -44,6 +49,10 @@ pub struct Effects {
     pub moved_frames: u64,
     /// Largest mean difference between a cell of a frame and what was shown for it, in 8-bit levels.
     pub worst_tolerated_difference: f32,
+    /// Frames computed from what the network's layers made of an earlier one.
+    pub state_frames: u64,
+    /// Of those, the share of each layer's pixels that was computed, on average; from the first layer to the last.
+    pub layer_fractions: Vec<f64>,
 }
 
 impl Savings {
@@ -56,6 +65,12 @@ impl Savings {
         self.older += u64::from(share.older);
         self.moved += u64::from(share.moved);
         self.worst_difference = self.worst_difference.max(share.worst_difference);
+        self.n_from_state += u64::from(!share.layers.is_empty());
+        self.layers
+            .resize(self.layers.len().max(share.layers.len()), 0.0);
+        for (sum, layer) in self.layers.iter_mut().zip(&share.layers) {
+            *sum += layer;
+        }
     }
 
     /// What it comes to; nothing computed for no frames.
@@ -67,6 +82,12 @@ impl Savings {
             older_composite_hits: self.older,
             moved_frames: self.moved,
             worst_tolerated_difference: self.worst_difference,
+            state_frames: self.n_from_state,
+            layer_fractions: self
+                .layers
+                .iter()
+                .map(|sum| fraction(*sum, self.n_from_state))
+                .collect(),
         }
     }
 }

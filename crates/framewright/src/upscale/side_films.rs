@@ -50,7 +50,7 @@ impl SideFilms {
             let computed = match &view.parts[..] {
                 [] if share.computed > 0.0 => Computed::All,
                 [] => Computed::Nothing,
-                parts => Computed::Parts(parts),
+                parts => Computed::Parts(parts, &share.layers),
             };
             let shares = (share.computed, savings.effects().compute_fraction);
             map.show(&view.source, (pts, duration), &computed, shares)?;

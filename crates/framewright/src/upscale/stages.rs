@@ -12,6 +12,7 @@ use crate::upscale::compose::Results;
 use crate::upscale::mapping::Mapping;
 use crate::upscale::savings::{Savings, Share};
 use crate::upscale::side_films::{SideFilms, View};
+use crate::upscale::ways::Ways;
 use crate::upscale::worker::Worker;
 use crate::upscale::writer::Writer;
 
@@ -36,12 +37,12 @@ impl<P> Item<P> {
 
 /// A frame of the film between its comparison and its result.
 pub struct Shot {
-    /// Its place in the film.
-    index: u64,
+    /// Its place in the film, and the number of its composite where it is a new one.
+    pub index: u64,
     pts: i64,
     duration: i64,
     /// Composites that no later frame refers to.
-    forgotten: Vec<u64>,
+    pub forgotten: Vec<u64>,
     /// How much of it is new and was computed.
     pub share: Share,
     /// For the side films.
@@ -57,6 +58,16 @@ pub enum Ask {
         base: u64,
         composite: Frame,
         changed: Changed,
+    },
+    /// What differs from the picture that the network's state is of, from the state.
+    Update {
+        /// Counts the pictures that the state is brought to.
+        turn: u64,
+        /// The composite that the state is of, and upon whose result this one's is made; none: all of it is computed.
+        from: Option<u64>,
+        composite: Frame,
+        /// Where the two may differ; none: everywhere.
+        stale: Option<Changed>,
     },
     /// Nothing: the result of that composite is shown again.
     Repeat(u64),
@@ -99,14 +110,17 @@ pub struct Tally {
 impl Tally {
     /// What was computed up to now.
     pub fn savings(&self) -> Savings {
-        *self.savings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.savings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Counts a frame, and gives the sums with it.
     fn add(&self, share: &Share) -> Savings {
         let mut savings = self.savings.lock().unwrap_or_else(PoisonError::into_inner);
         savings.add(share);
-        *savings
+        savings.clone()
     }
 }
 
@@ -153,6 +167,7 @@ pub fn compare(
     rx: &Rx<Item<Frame>>,
     tx: &Tx<Item<(Shot, Ask)>>,
     mut compare: Compare,
+    mut ways: Ways,
     mapping: &mut Mapping,
     is_viewed: bool,
 ) -> Result<(), BoxError> {
@@ -170,7 +185,9 @@ pub fn compare(
                 Verdict::Repeat(of) => of,
                 _ => index,
             });
-            Ok::<_, BoxError>(ask(index, frame, judgement, view))
+            let (mut shot, ask) = ask(index, frame, judgement, view);
+            let ask = ways.choose(&mut shot, ask, compare.origins());
+            Ok::<_, BoxError>((shot, ask))
         })?;
         if let Some((Shot { view: None, .. }, Ask::Repeat(_))) = &item.picture {
             // Its pixels are gone, and the reader may go on.
@@ -209,6 +226,7 @@ pub fn ask(index: u64, frame: Frame, judgement: Judgement, view: Option<View>) -
             moved: judgement.moved,
             worst_difference: judgement.worst_difference,
             computed: 0.0,
+            layers: Vec::new(),
         },
         view,
     };

@@ -56,8 +56,12 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
                 "reuse: repeated frames, tolerance {} levels, {} pictures kept",
                 plan.tolerance, plan.composites
             ),
-            Reuse::Region => format!(
-                "reuse: regions, tolerance {} levels, {} pictures kept, reach {} px",
+            Reuse::Region | Reuse::Incremental => format!(
+                "reuse: {}, tolerance {} levels, {} pictures kept, reach {} px",
+                match plan.state_bytes {
+                    Some(bytes) => format!("incremental, a state of {} MB", bytes / 1_000_000),
+                    None => "regions".to_owned(),
+                },
                 plan.tolerance,
                 plan.composites,
                 plan.reach.unwrap_or_default()

@@ -4,9 +4,9 @@
 //! is measured once before the run, on two parts of different size, and decides how many parts are worth while; the
 //! result is the same either way.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use framewright_infer::{Error, Upscaler};
+use framewright_infer::{Error, Model, Update, Upscaler};
 use framewright_media::{PlanarRgb, Region};
 
 /// Edge of the smaller of the two parts, in pixels.
@@ -48,6 +48,48 @@ pub fn part_overhead(
         Ok((upscaler.work(&region, width, height), shortest))
     };
     Ok(fixed(measure(SMALL)?, measure(4 * SMALL)?))
+}
+
+/// Edge of the picture that the state's cost is measured on: large enough that fixed costs do not count, and small enough
+/// that a large network takes a fraction of a second.
+const EDGE: usize = 96;
+
+/// How long that is measured at least, so that the shortest run is one that nothing disturbed.
+const LONG_ENOUGH: Duration = Duration::from_millis(200);
+
+/// What computing a whole picture takes where its state is kept, in units of computing it without; none where `model` keeps
+/// none. In eighths, so that two runs on one machine most often decide alike.
+///
+/// # Errors
+/// The network fails.
+pub fn state_cost(model: &Model, upscaler: &mut dyn Upscaler) -> Result<Option<f64>, Error> {
+    let Some(mut workers) = model.incremental(EDGE, EDGE, 1) else {
+        return Ok(None);
+    };
+    let mut pictures = [PlanarRgb::new(EDGE, EDGE), PlanarRgb::new(EDGE, EDGE)];
+    pictures[1].data_mut().fill(0.5);
+    let mut output = PlanarRgb::default();
+    let (mut with, mut without) = (f64::INFINITY, f64::INFINITY);
+    let began = Instant::now();
+    for (turn, picture) in (0..).zip(pictures.iter().cycle()) {
+        // The first one also takes memory, on both sides; a small network is measured more often, since it is over soon.
+        if turn > RUNS as u64 && began.elapsed() > LONG_ENOUGH {
+            break;
+        }
+        let start = Instant::now();
+        upscaler.run(picture, &mut output)?;
+        without = without.min(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        workers[0].update(&Update {
+            turn,
+            picture,
+            regions: &[Region::whole(EDGE, EDGE)],
+            margin: 0,
+            whole: true,
+        })?;
+        with = with.min(start.elapsed().as_secs_f64());
+    }
+    Ok(Some(((8.0 * with / without).round() / 8.0).clamp(0.5, 2.0)))
 }
 
 /// The intercept of the line through two points of (arithmetic, time), in units of arithmetic; never negative, and never

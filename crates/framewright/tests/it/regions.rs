@@ -47,9 +47,12 @@ fn at_tolerance_zero_every_frame_has_the_bits_of_a_full_run() {
         let env = TestEnv::new();
         beginning(&env, &path, frames);
         let full = hashes(&env, "in.mkv", "full.mkv", &["--reuse", "off"]);
-        let reused = hashes(&env, "in.mkv", "reused.mkv", &["--tolerance", "0"]);
         assert_eq!(full.len().to_string(), frames, "{clip}");
-        assert_eq!(reused, full, "{clip}");
+        for way in ["incremental", "region"] {
+            let more = ["--reuse", way, "--tolerance", "0"];
+            let reused = hashes(&env, "in.mkv", "reused.mkv", &more);
+            assert_eq!(reused, full, "{clip}, {way}");
+        }
     }
 }
 
@@ -72,6 +75,9 @@ fn at_any_tolerance_the_result_is_that_of_a_full_run_on_the_composite() {
             let coarse = hashes(&env, "in.mkv", "reused.mkv", &more);
             assert_eq!(coarse, full("coarse.mkv"), "{clip} at tolerance 6");
             assert_ne!(coarse, reused);
+            let more = ["--reuse", "region", "--dump-composite", "region.mkv"];
+            let regions = hashes(&env, "in.mkv", "reused.mkv", &more);
+            assert_eq!(regions, full("region.mkv"), "{clip} by regions");
         }
     }
 }
@@ -105,6 +111,82 @@ fn pans_are_built_upon_what_has_moved_with_the_bits_of_a_full_run() {
             "{report}"
         );
     }
+}
+
+/// Talking, then a jump to another shot, then talking again: the state is filled twice and used in between.
+#[test]
+fn a_dialogue_is_computed_from_the_state_and_the_plan_says_what_that_takes() {
+    let Some(path) = asset("clips/2d/dialogue_limited_web.mp4") else {
+        return;
+    };
+    let env = TestEnv::new();
+    let filter = "select='between(n,40,55)+between(n,210,225)',setpts=N/FRAME_RATE/TB";
+    let args = format!(
+        "-i {} -map 0:v:0 -vf {filter} -c:v ffv1 in.mkv",
+        path.display()
+    );
+    ffmpeg(env.root(), &args);
+    let run = |more: &[&str]| {
+        let words = [
+            "upscale",
+            "in.mkv",
+            "--encoder",
+            "null",
+            "--progress",
+            "none",
+            "--report",
+            "report.json",
+        ];
+        env.run(&[&words[..], more].concat()).expect_code(0);
+        read_json(&env.path("report.json"))
+    };
+    let (report, regions) = (
+        run(&["--plan-out", "plan.json"]),
+        run(&["--reuse", "region"]),
+    );
+    let computed = |report: &serde_json::Value| report["compute_fraction"].as_f64().unwrap();
+    assert!(
+        computed(&report) < 0.8 * computed(&regions),
+        "{report} {regions}"
+    );
+    assert!(report["state_frames"].as_u64().unwrap() > 10, "{report}");
+    let layers: Vec<_> = report["layer_fractions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    assert_eq!(layers.len(), 10);
+    let share = |layer: usize| layers[layer].as_f64().unwrap();
+    assert!(
+        share(0) > 0.0 && share(0) < share(9) && share(9) < 1.0,
+        "{report}"
+    );
+    assert_eq!(regions["state_frames"], 0);
+    let plan = read_json(&env.path("plan.json"));
+    assert_eq!(plan["reuse"], "incremental");
+    assert!(
+        plan["state_bytes"].as_u64().unwrap() > 200_000_000,
+        "{plan}"
+    );
+    assert!(plan["state_cost"].as_f64().unwrap() >= 0.5, "{plan}");
+    // Where it does not fit, parts are computed, and it is said; the result is the same.
+    let small = ["--memory", "400M", "--plan-out", "plan.json"];
+    assert_eq!(run(&small)["state_frames"], 0);
+    let plan = read_json(&env.path("plan.json"));
+    assert_eq!(
+        (&plan["reuse"], &plan["state_bytes"]),
+        (&"region".into(), &serde_json::Value::Null)
+    );
+    let why = plan["why"].to_string();
+    assert!(
+        why.contains("more than half of the memory (--memory decides)"),
+        "{why}"
+    );
+    let asked = run(&[&small[..], &["--reuse", "incremental"]].concat());
+    assert!(
+        asked["fallbacks"].to_string().contains("--memory decides"),
+        "{asked}"
+    );
 }
 
 #[test]

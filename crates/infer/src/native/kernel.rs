@@ -153,7 +153,7 @@ impl Kernel {
         let n_rows = pass.inside[1].next_multiple_of(2);
         for tile in pass.tiles {
             assert!(
-                2 * usize::from(tile.x) < pass.inside[0] && 2 * usize::from(tile.y) < n_rows,
+                2 * (tile.x as usize) < pass.inside[0] && 2 * usize::from(tile.y) < n_rows,
                 "{tile:?} is in the rows"
             );
         }

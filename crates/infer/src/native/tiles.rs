@@ -47,7 +47,7 @@ pub(super) struct Tile {
     /// Rows / 2, from the first that the pass computes.
     pub(super) y: u16,
     /// Columns / 2.
-    pub(super) x: u16,
+    pub(super) x: u32,
 }
 
 /// Some tiles of some rows of one layer. A row is `[x + 1][channel]`: a pixel of zeros before the first and behind the last
@@ -168,7 +168,7 @@ unsafe fn prefetch_results<O: Activation>(pass: &TilePass, tile: usize) {
     // SAFETY: the caller's.
     unsafe {
         let at = *pass.tiles.get_unchecked(tile);
-        let (x, y) = (2 * usize::from(at.x) + 1, 2 * usize::from(at.y));
+        let (x, y) = (2 * (at.x as usize) + 1, 2 * usize::from(at.y));
         let pixel = pass.channels[1] * O::SIZE;
         for row in 0..2 {
             let row = pass
@@ -242,7 +242,7 @@ unsafe fn load_tile<I: Activation>(
     tile: Tile,
     channel: usize,
 ) -> [[<I::S as Simd>::F; 4]; 4] {
-    let at = (2 * usize::from(tile.x) * pass.channels[0] + channel) * I::SIZE;
+    let at = (2 * (tile.x as usize) * pass.channels[0] + channel) * I::SIZE;
     let y = 2 * usize::from(tile.y);
     let step = pass.channels[0] * I::SIZE;
     // SAFETY: the caller's.
@@ -381,7 +381,7 @@ unsafe fn finish<W: Products, O: Activation<S = W::S>>(
             result_column::<W>(sums.add(3 * step), step),
         ];
         let at = *pass.tiles.get_unchecked(tile);
-        let (x, y) = (2 * usize::from(at.x), 2 * usize::from(at.y));
+        let (x, y) = (2 * (at.x as usize), 2 * usize::from(at.y));
         let mut changed = 0;
         for row in 0..2 {
             let mut values = result_line::<W>([

@@ -30,6 +30,7 @@ fn rule(tolerance: f32, reach: Option<usize>) -> Rule {
         tolerance,
         reach,
         shift_step: Some(2),
+        keeps_state: false,
         n_composites: 4,
     }
 }
@@ -221,7 +222,7 @@ proptest! {
     fn what_is_shown_differs_in_no_cell_by_more_than_the_tolerance(
         events in events(), tolerance in prop_oneof![Just(0.0_f32), 0.0_f32..20.0], reach in proptest::option::of(0_usize..20), n in 1_usize..6
     ) {
-        let mut compare = Compare::new(Some(Rule { tolerance, reach, shift_step: Some(2), n_composites: n }));
+        let mut compare = Compare::new(Some(Rule { tolerance, reach, shift_step: Some(2), keeps_state: false, n_composites: n }));
         for (index, frame) in (0..).zip(&film(&events)) {
             let judgement = compare.judge(index, frame, false).unwrap();
             let composite = compare.shown(&judgement).unwrap();

@@ -9,6 +9,7 @@ use super::*;
 use crate::upscale::compare::Rule;
 use crate::upscale::plan::Decided;
 use crate::upscale::test_film::{Event, events, film, film_from, textured};
+use crate::upscale::ways::StateCosts;
 use crate::upscale::worker::Worker;
 
 /// The bytes of all planes of a picture.
@@ -39,8 +40,15 @@ fn done(frames: &[Frame], model: &Model, rule: Option<Rule>, n_workers: usize) -
         tags,
     };
     let upscalers = model.upscalers(n_workers).unwrap().into_iter();
+    let costs = rule.filter(|rule| rule.keeps_state).map(|rule| StateCosts {
+        reach: rule.reach.unwrap(),
+        factor: 1.0,
+    });
+    let states =
+        costs.and_then(|_| model.incremental(frames[0].width(), frames[0].height(), n_workers));
+    let mut states = states.into_iter().flatten();
     let workers = upscalers
-        .map(|upscaler| Worker::new(upscaler, decided, 0.001).unwrap())
+        .map(|upscaler| Worker::new(upscaler, states.next(), decided, 0.001).unwrap())
         .collect();
     let results = Mutex::<Vec<Vec<Vec<u8>>>>::default();
     let composites = Mutex::<Vec<Frame>>::default();
@@ -59,7 +67,14 @@ fn done(frames: &[Frame], model: &Model, rule: Option<Rule>, n_workers: usize) -
             }))
         });
         let compared = p.stage("compare", 4, decoded, |rx, tx| {
-            compare(&rx, &tx, Compare::new(rule), &mut mapping, true)
+            compare(
+                &rx,
+                &tx,
+                Compare::new(rule),
+                Ways::new(costs, 0),
+                &mut mapping,
+                true,
+            )
         });
         let viewed = p.stage("view", 4, compared, |rx, tx| {
             while let Some(item) = rx.recv()? {
@@ -99,11 +114,12 @@ fn lite() -> Model {
     Model::open("lite-x2", choice).unwrap()
 }
 
-fn rule(tolerance: f32) -> Rule {
+fn rule(tolerance: f32, keeps_state: bool) -> Rule {
     Rule {
         tolerance,
         reach: Some(10),
         shift_step: Some(2),
+        keeps_state,
         n_composites: 3,
     }
 }
@@ -112,22 +128,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn results_at_tolerance_zero_have_the_bits_of_full_frames(events in events()) {
+    fn results_at_tolerance_zero_have_the_bits_of_full_frames(events in events(), keeps_state: bool) {
         let (model, film) = (lite(), film(&events));
         let full = done(&film, &model, None, 1);
-        let reused = done(&film, &model, Some(rule(0.0)), 2);
+        let reused = done(&film, &model, Some(rule(0.0, keeps_state)), 2);
         prop_assert_eq!(reused.results, full.results);
     }
 
     #[test]
     fn results_have_the_bits_of_full_composites_with_any_number_of_workers(
-        events in events(), tolerance in 0.0_f32..6.0
+        events in events(), tolerance in 0.0_f32..6.0, keeps_state: bool
     ) {
         let (model, film) = (lite(), film(&events));
-        let one = done(&film, &model, Some(rule(tolerance)), 1);
+        let one = done(&film, &model, Some(rule(tolerance, keeps_state)), 1);
         let full = done(&one.composites, &model, None, 1);
         prop_assert_eq!(&one.results, &full.results);
-        let three = done(&film, &model, Some(rule(tolerance)), 3);
+        let three = done(&film, &model, Some(rule(tolerance, keeps_state)), 3);
         prop_assert_eq!(one.results, three.results);
     }
 }
@@ -141,7 +157,9 @@ fn a_small_change_is_computed_in_part_and_a_cycle_not_at_all() {
         level,
     };
     let film = film(&[square(200), square(10), Event::Back(1), Event::Back(1)]);
-    let effects = done(&film, &lite(), Some(rule(0.0)), 1).savings.effects();
+    let effects = done(&film, &lite(), Some(rule(0.0, false)), 1)
+        .savings
+        .effects();
     // Whole, two parts, two cycles.
     let computed = effects.compute_fraction * 5.0;
     assert!(computed > 1.1 && computed < 2.9, "{effects:?}");
@@ -172,7 +190,7 @@ fn a_pan_by_even_numbers_is_computed_at_its_borders_with_the_bits_of_full_frames
     ] {
         let film = pans("yuv420p", &[by, by, (0, 0), by]);
         let full = done(&film, &lite(), None, 1);
-        let reused = done(&film, &lite(), Some(rule(0.0)), 2);
+        let reused = done(&film, &lite(), Some(rule(0.0, false)), 2);
         assert!(reused.results == full.results, "{by:?}");
         let effects = reused.savings.effects();
         assert_eq!(effects.moved_frames, 3, "{by:?}");
@@ -188,7 +206,7 @@ fn a_pan_by_an_odd_number_of_pixels_is_built_upon_the_frame_before_the_last() {
     // With chroma of its own for each pixel, that has moved by just as much.
     let film = pans("yuv444p", &[(-3, 0); 6]);
     let full = done(&film, &lite(), None, 1);
-    let reused = done(&film, &lite(), Some(rule(0.0)), 2);
+    let reused = done(&film, &lite(), Some(rule(0.0, false)), 2);
     assert!(reused.results == full.results);
     let effects = reused.savings.effects();
     // The first two are computed in full.
@@ -205,7 +223,7 @@ fn passes_and_nearest_move_too() {
         let rule = Rule {
             reach: model.info().reach,
             shift_step: model.info().shift_step,
-            ..rule(0.0)
+            ..rule(0.0, false)
         };
         let full = done(&film, &model, None, 1);
         let reused = done(&film, &model, Some(rule), 2);

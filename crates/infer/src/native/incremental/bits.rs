@@ -89,7 +89,9 @@ mod tests {
 
     fn bits(width: usize, set: &[usize]) -> Bits {
         let mut bits = Bits::new(width);
-        set.iter().for_each(|&x| bits.set(x));
+        for &x in set {
+            bits.set(x);
+        }
         bits
     }
 

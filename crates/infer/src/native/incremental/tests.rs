@@ -1,5 +1,10 @@
 //! Random changes against whole pictures, bit for bit.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run workers on threads of their own"
+)]
+
 use std::thread;
 
 use proptest::prelude::*;
