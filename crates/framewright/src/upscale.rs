@@ -56,7 +56,7 @@ use plan::Plan;
 use prepare::{Prepared, prepare};
 use resources::picture_bytes;
 use side_films::SideFilms;
-use stages::{Reader, Tally};
+use stages::{PICTURES, Reader, Tally};
 use trouble::{from_failure, marked};
 use warm_up::{part_overhead, state_cost};
 use ways::Ways;
@@ -178,9 +178,10 @@ pub(crate) fn flow(
     let workers: Vec<&mut Worker> = workers.iter_mut().collect();
     run_stages(control, |p| {
         let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
+        let may_hold = plan.memory_budget_bytes >= PICTURES * reader.frame_bytes;
         let decoded = p.source("decode", QUEUE, move || reader.next());
-        let compared = p.stage("compare", QUEUE, decoded, |rx, tx| {
-            stages::compare(&rx, &tx, compare, ways, mapping, is_viewed)
+        let compared = p.stage("compare", QUEUE, decoded, move |rx, tx| {
+            stages::compare(&rx, &tx, compare, ways, may_hold, mapping, is_viewed)
         });
         let upscaled = p.par_map("upscale", plan.window, compared, workers, |worker, item| {
             worker.upscale(item, control.is_finishing())
@@ -207,9 +208,10 @@ fn analyse(
     let ways = Ways::new(plan.state_costs(), worker.next_turn());
     run_stages(control, |p| {
         let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
+        let may_hold = plan.memory_budget_bytes >= PICTURES * reader.frame_bytes;
         let decoded = p.source("decode", QUEUE, move || reader.next());
-        let compared = p.stage("compare", QUEUE, decoded, |rx, tx| {
-            stages::compare(&rx, &tx, compare, ways, mapping, false)
+        let compared = p.stage("compare", QUEUE, decoded, move |rx, tx| {
+            stages::compare(&rx, &tx, compare, ways, may_hold, mapping, false)
         });
         p.sink("count", compared, move |rx| {
             stages::count(&rx, &worker, tally)

@@ -1,5 +1,7 @@
 //! What each stage of the job does with an item.
 
+mod ahead;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -15,6 +17,8 @@ use crate::upscale::side_films::{SideFilms, View};
 use crate::upscale::ways::Ways;
 use crate::upscale::worker::Worker;
 use crate::upscale::writer::Writer;
+use ahead::Ahead;
+pub use ahead::PICTURES;
 
 /// What travels from stage to stage, in file order: packets to copy, then a picture, if any came with them.
 pub struct Item<P> {
@@ -167,10 +171,12 @@ pub fn compare(
     rx: &Rx<Item<Frame>>,
     tx: &Tx<Item<(Shot, Ask)>>,
     mut compare: Compare,
-    mut ways: Ways,
+    ways: Ways,
+    may_hold: bool,
     mapping: &mut Mapping,
     is_viewed: bool,
 ) -> Result<(), BoxError> {
+    let mut ahead = Ahead::new(ways, may_hold);
     while let Some(item) = rx.recv()? {
         let mut item = item.try_map(|frame| {
             let index = mapping.n_frames();
@@ -185,14 +191,18 @@ pub fn compare(
                 Verdict::Repeat(of) => of,
                 _ => index,
             });
-            let (mut shot, ask) = ask(index, frame, judgement, view);
-            let ask = ways.choose(&mut shot, ask, compare.origins());
-            Ok::<_, BoxError>((shot, ask))
+            Ok::<_, BoxError>(ask(index, frame, judgement, view))
         })?;
         if let Some((Shot { view: None, .. }, Ask::Repeat(_))) = &item.picture {
             // Its pixels are gone, and the reader may go on.
             item.room = None;
         }
+        ahead.push(item, compare.origins());
+        while let Some(item) = ahead.pop(false) {
+            tx.send(item)?;
+        }
+    }
+    while let Some(item) = ahead.pop(true) {
         tx.send(item)?;
     }
     Ok(())

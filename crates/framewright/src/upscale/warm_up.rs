@@ -55,7 +55,7 @@ pub fn part_overhead(
 const EDGE: usize = 96;
 
 /// How long that is measured at least, so that the shortest run is one that nothing disturbed.
-const LONG_ENOUGH: Duration = Duration::from_millis(200);
+const LONG_ENOUGH: Duration = Duration::from_millis(50);
 
 /// What computing a whole picture takes where its state is kept, in units of computing it without; none where `model` keeps
 /// none. In eighths, so that two runs on one machine most often decide alike.

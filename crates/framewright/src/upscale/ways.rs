@@ -3,9 +3,9 @@
 //!
 //! The state is that of one composite, and brings another one as cheaply as the two are alike. To have it is worth what
 //! it takes to fill it, about one whole picture, where pictures that are mostly alike follow. Nobody knows that
-//! beforehand; so it is filled once the parts computed without it have cost as much more as that, and at the start of a shot,
-//! where the picture is computed whole anyway. A film in which every picture is another one leaves it alone after two
-//! of them.
+//! beforehand; so it is filled once the parts computed without it have cost as much more as that, and with the first picture of
+//! a shot, which is computed whole anyway, when the next one turns out to be quiet. A film in which every picture is
+//! another one never takes its memory.
 //!
 //! Whichever way is taken, the result is the same, to the bit. So it may follow from what things cost on this machine.
 
@@ -15,8 +15,8 @@ use crate::upscale::cells::{Changed, Grid, alike};
 use crate::upscale::regions::{coverage, halo_of_parts, halo_of_state};
 use crate::upscale::stages::{Ask, Shot};
 
-/// Pictures computed whole one after the other from which on the next one is expected to be, too.
-const RESTLESS: usize = 2;
+/// The share of a picture that a quiet one takes in parts, at most.
+const QUIET: f64 = 0.5;
 
 /// What parts take beside what they cover, since they are rectangles and are computed in whole vectors.
 const FILLING: f64 = 1.25;
@@ -37,8 +37,6 @@ pub struct Ways {
     costs: Option<StateCosts>,
     state: Option<State>,
     turn: u64,
-    /// Pictures computed whole since the last one that was not.
-    n_whole: usize,
     /// What parts have cost more than the state would have, since it was used last; in units of a whole picture.
     lost: f64,
 }
@@ -63,8 +61,30 @@ impl Ways {
         }
     }
 
+    /// Whether there is a state at all.
+    pub fn keep_state(&self) -> bool {
+        self.costs.is_some()
+    }
+
+    /// Whether little of a picture would be computed in parts.
+    pub fn is_quiet(&self, ask: &Ask) -> bool {
+        match (self.costs, ask) {
+            (Some(costs), Ask::Part { changed, .. }) => {
+                !changed.has_moved() && by_parts(costs, changed) < QUIET
+            }
+            _ => false,
+        }
+    }
+
     /// The way that `ask` is computed. `origins`: for each cell of its composite, the frame that its pixels come from.
-    pub fn choose(&mut self, shot: &mut Shot, ask: Ask, origins: &[u64]) -> Ask {
+    /// `quiet_follows`: whether the next picture is known to be a quiet one.
+    pub fn choose(
+        &mut self,
+        shot: &mut Shot,
+        ask: Ask,
+        origins: &[u64],
+        quiet_follows: bool,
+    ) -> Ask {
         let Some(costs) = self.costs else {
             return ask;
         };
@@ -76,11 +96,7 @@ impl Ways {
             state.forgotten = true;
         }
         match ask {
-            Ask::Whole { frame, kept: true } => {
-                self.n_whole += 1;
-                if self.n_whole > RESTLESS {
-                    return Ask::Whole { frame, kept: true };
-                }
+            Ask::Whole { frame, kept: true } if quiet_follows => {
                 self.update(shot, frame, origins, None)
             }
             Ask::Part {
@@ -88,10 +104,6 @@ impl Ways {
             } if self.is_worth_while(costs, &composite, &changed, origins) => {
                 let stale = self.stale(&composite, origins);
                 self.update(shot, composite, origins, stale)
-            }
-            Ask::Part { .. } => {
-                self.n_whole = 0;
-                ask
             }
             ask => ask,
         }
@@ -111,7 +123,7 @@ impl Ways {
         }
         let by_state =
             |changed: &Changed| costs.factor * coverage(changed, halo_of_state(costs.reach));
-        let by_parts = (FILLING * coverage(changed, halo_of_parts(costs.reach))).min(1.0);
+        let by_parts = by_parts(costs, changed);
         let stale = self.stale(composite, origins);
         if stale.map_or(costs.factor, |stale| by_state(&stale)) <= by_parts + self.lost {
             return true;
@@ -135,9 +147,6 @@ impl Ways {
         stale: Option<Changed>,
     ) -> Ask {
         self.lost = 0.0;
-        if stale.is_some() {
-            self.n_whole = 0;
-        }
         let before = self.state.replace(State {
             id: shot.index,
             frame: composite.share(),
@@ -156,6 +165,11 @@ impl Ways {
             stale,
         }
     }
+}
+
+/// About what parts take, in units of a whole picture.
+fn by_parts(costs: StateCosts, changed: &Changed) -> f64 {
+    (FILLING * coverage(changed, halo_of_parts(costs.reach))).min(1.0)
 }
 
 #[cfg(test)]
@@ -186,14 +200,34 @@ mod tests {
         let mut compare = Compare::new(Some(rule()));
         let mut ways = Ways::new(Some(COSTS), 0);
         let film = film(events);
-        let asked = (0..).zip(&film).map(|(index, frame)| {
+        let judged = (0..).zip(&film).map(|(index, frame)| {
             let mut frame = frame.share();
             frame.set_pts(index as i64);
             let judgement = compare.judge(index, &frame, false).unwrap();
-            let (mut shot, ask) = stages::ask(index, frame, judgement, None);
-            let ask = ways.choose(&mut shot, ask, compare.origins());
-            (index, ask, shot.forgotten)
+            let origins = compare.origins().to_vec();
+            (stages::ask(index, frame, judgement, None), origins)
         });
+        let judged: Vec<_> = judged.collect();
+        let quiet: Vec<_> = judged
+            .iter()
+            .map(|((_, ask), _)| match ask {
+                Ask::Repeat(_) => None,
+                ask => Some(ways.is_quiet(ask)),
+            })
+            .collect();
+        let asked = judged
+            .into_iter()
+            .zip(1..)
+            .map(|(((mut shot, ask), origins), next)| {
+                let follows = quiet[next..].iter().flatten().next();
+                let ask = ways.choose(
+                    &mut shot,
+                    ask,
+                    &origins,
+                    follows.is_some_and(|quiet| *quiet),
+                );
+                (shot.index, ask, shot.forgotten)
+            });
         asked.collect()
     }
 
@@ -228,16 +262,32 @@ mod tests {
     }
 
     #[test]
-    fn restless_films_leave_the_state_alone_until_parts_have_cost_as_much_as_filling_it() {
+    fn a_restless_film_never_fills_the_state_and_the_shot_behind_it_does() {
         let mut events: Vec<_> = [10, 30, 50, 70].map(Event::Flash).into();
-        assert_eq!(letters(&events), "FFWWW");
-        events.extend((0..40).map(dot));
+        assert_eq!(letters(&events), "WWWWW");
+        events.extend([1, 2].map(dot));
+        assert_eq!(letters(&events), "WWWWFUU");
+    }
+
+    #[test]
+    fn a_state_of_another_shot_is_filled_when_parts_have_cost_as_much_more() {
+        // Half of the picture: not quiet, and not another picture either.
+        let half = Event::Square {
+            x: 0,
+            y: 0,
+            edge: 48,
+            level: 200,
+        };
+        let mut events = vec![dot(1), Event::Flash(7), half];
+        events.extend((3..60).map(dot));
         let letters = letters(&events);
-        assert!(letters.starts_with("FFWWWP"), "{letters}");
-        // The state is of another shot, so the first update fills it.
-        let filled = letters.find('U').unwrap();
-        assert!((8..40).contains(&filled), "{letters}");
-        assert!(letters[filled..].chars().all(|way| way == 'U'), "{letters}");
+        assert!(letters.starts_with("FUWPP"), "{letters}");
+        let parts = letters.chars().filter(|way| *way == 'P').count();
+        assert!((2..40).contains(&parts), "{letters}");
+        assert!(
+            letters[3 + parts..].chars().all(|way| way == 'U'),
+            "{letters}"
+        );
     }
 
     proptest! {

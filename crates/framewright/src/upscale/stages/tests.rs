@@ -72,6 +72,7 @@ fn done(frames: &[Frame], model: &Model, rule: Option<Rule>, n_workers: usize) -
                 &tx,
                 Compare::new(rule),
                 Ways::new(costs, 0),
+                true,
                 &mut mapping,
                 true,
             )
