@@ -38,7 +38,12 @@ impl Ahead {
 
     /// Takes an item.
     pub(super) fn push(&mut self, item: Item<(Shot, Ask)>, origins: &[u64]) {
-        let origins = origins.to_vec();
+        let is_needed = self.ways.keep_state();
+        let origins = if is_needed {
+            origins.to_vec()
+        } else {
+            Vec::new()
+        };
         self.held.push_back(Held { item, origins });
     }
 
