@@ -5,6 +5,8 @@
 //!                                │                          run(picture, larger picture)
 //!                              info(): scale, engine, why   canceller(): ends a run from another thread
 //! ```
+//! `Model::incremental(n)` makes workers of another kind: they share what every layer made of a picture, and bring it to the next
+//! one by computing only what changed.
 //!
 //! Three engines stand behind the trait: [`nearest`], the diagnostic scaler `nearest-x2` that needs no network; `native`,
 //! our own kernels for networks of the Compact family; and `ort`, ONNX Runtime, loaded while the program runs. Nothing

@@ -62,7 +62,7 @@ impl Ways {
     }
 
     /// Whether there is a state at all.
-    pub fn keep_state(&self) -> bool {
+    pub fn keeps_state(&self) -> bool {
         self.costs.is_some()
     }
 

@@ -163,7 +163,7 @@ impl Kernel {
         );
         for row in pass.inputs {
             assert!(
-                4 * (row.len() - tiles::SLACK) >= n_pixels * n_in * self.size_in,
+                4 * row.len() >= n_pixels * n_in * self.size_in + 4 * tiles::SLACK,
                 "an input row"
             );
         }

@@ -38,7 +38,7 @@ impl Ahead {
 
     /// Takes an item.
     pub(super) fn push(&mut self, item: Item<(Shot, Ask)>, origins: &[u64]) {
-        let is_needed = self.ways.keep_state();
+        let is_needed = self.ways.keeps_state();
         let origins = if is_needed {
             origins.to_vec()
         } else {
@@ -55,7 +55,7 @@ impl Ahead {
                 &first.item.picture,
                 Some((_, Ask::Whole { kept: true, .. }))
             )
-            && self.ways.keep_state();
+            && self.ways.keeps_state();
         let quiet_follows = if waits { self.is_quiet(is_end)? } else { false };
         let Held { item, origins } = self.held.pop_front()?;
         let ways = &mut self.ways;
