@@ -15,6 +15,8 @@ use crate::exit::Exit;
 use check::{check, check_encoding};
 
 pub use bench::BenchOptions;
+pub(crate) use shared::bytes_of_size;
+
 pub use options::{Device, Encoder, Engine, Options, Precision, ProgressMode, Reuse};
 
 mod bench;

@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod dataset;
 pub mod durable;
 pub mod exit;
 pub mod models;

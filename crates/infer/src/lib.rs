@@ -13,6 +13,8 @@
 //! needs the library before a file is opened that the others do not run. [`builtin`] models need no file either.
 
 pub mod builtin;
+pub mod detect;
+pub mod embed;
 pub mod error;
 mod finite;
 pub mod library;

@@ -130,25 +130,27 @@ fn tolerance(text: &str) -> Result<f32, String> {
 /// Below this no video is worth a plan; and who leaves out the unit meant another number.
 const MIN_MEMORY_BYTES: u64 = 64 << 20;
 
-/// Bytes of a size such as `800M`, `4G`, `4GiB` or `4gb`; without a unit it is in bytes.
 fn memory(text: &str) -> Result<u64, String> {
+    match bytes_of_size(text) {
+        Some(bytes) if bytes >= MIN_MEMORY_BYTES => Ok(bytes),
+        Some(_) => Err("at least 64M; without K, M or G it is in bytes".to_owned()),
+        None => Err("a size such as 4G or 800M".to_owned()),
+    }
+}
+
+/// Bytes of a size such as `800M`, `4G`, `4GiB` or `4gb`; without a unit it is in bytes.
+pub(crate) fn bytes_of_size(text: &str) -> Option<u64> {
     let unit_at = text
         .find(|letter: char| !letter.is_ascii_digit())
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let shift = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => Some(0),
-        "k" | "kb" | "kib" => Some(10),
-        "m" | "mb" | "mib" => Some(20),
-        "g" | "gb" | "gib" => Some(30),
-        _ => None,
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
     };
-    let bytes = shift
-        .zip(number.parse::<u64>().ok())
-        .and_then(|(shift, number)| number.checked_mul(1 << shift));
-    match bytes {
-        Some(bytes) if bytes >= MIN_MEMORY_BYTES => Ok(bytes),
-        Some(_) => Err("at least 64M; without K, M or G it is in bytes".to_owned()),
-        None => Err("a size such as 4G or 800M".to_owned()),
-    }
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }

@@ -1,0 +1,1 @@
+//! Which frames are near duplicates of an earlier one.

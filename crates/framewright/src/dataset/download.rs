@@ -1,0 +1,1 @@
+//! Fetching a video: local files, plain HTTP, and everything else by yt-dlp.

@@ -1,0 +1,1 @@
+//! Writing the decided dataset in the formats that trainers read.

@@ -1,0 +1,1 @@
+//! From the lines of the inputs to the list of videos: files, folders, patterns, addresses, playlists.

@@ -1,0 +1,1 @@
+//! Dividing the pictures so that what is alike stays together.

@@ -1,0 +1,1 @@
+//! Object detectors in ONNX files: recognised from their graph, decoded by us.
