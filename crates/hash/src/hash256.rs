@@ -8,6 +8,17 @@ use std::str::FromStr;
 pub struct Hash256(pub [u64; 4]);
 
 impl Hash256 {
+    /// The hash whose bits, from the highest of the first word, are what `bit` says of 0 to 255.
+    pub(crate) fn from_bits(bit: impl Fn(usize) -> bool) -> Self {
+        let word = |n: usize| (0..64).fold(0, |word, i| word << 1 | u64::from(bit(64 * n + i)));
+        Self([word(0), word(1), word(2), word(3)])
+    }
+
+    /// Number of bits that are set, 0 to 256.
+    pub fn ones(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
     /// Number of bits that differ, 0 to 256.
     pub fn distance(&self, other: &Self) -> u32 {
         let words = self.0.iter().zip(&other.0);
