@@ -24,6 +24,8 @@ pub mod nearest;
 mod ort;
 mod pad;
 mod passes;
+mod prepare;
+mod resample;
 pub mod upscaler;
 
 pub use builtin::{BUILTINS, Builtin, DEFAULT_MODEL};

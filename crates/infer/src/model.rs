@@ -206,17 +206,26 @@ impl Model {
 
 /// The bytes of a model file.
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    match read_file(path) {
+        Err(Error::ReadModel { cause, .. })
+            if cause.kind() == io::ErrorKind::NotFound && is_bare_name(path) =>
+        {
+            Err(Error::UnknownModel {
+                name: path.display().to_string(),
+                known: builtin::names(),
+            })
+        }
+        read => read,
+    }
+}
+
+/// The bytes of a file that has no name of ours.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let cannot = |cause| Error::ReadModel {
         path: path.to_owned(),
         cause,
     };
     match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_bare_name(path) => {
-            return Err(Error::UnknownModel {
-                name: path.display().to_string(),
-                known: builtin::names(),
-            });
-        }
         Err(error) => return Err(cannot(error)),
         Ok(file) if file.is_dir() => return Err(cannot(io::ErrorKind::IsADirectory.into())),
         // A device or a pipe may never end.

@@ -10,6 +10,7 @@
 mod model;
 mod probe;
 mod session;
+mod tensors;
 mod worker;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use ::ort::environment::Environment;
 use ::ort::logging::LogLevel;
 
 pub(crate) use model::OnnxModel;
+pub(crate) use tensors::{Answer, Element, Feed, Port, RunFailure, TensorSession};
 
 use crate::{Error, find_library};
 

@@ -9,11 +9,11 @@
 //! messages themselves, read first, take a few hundred times the file at worst, and about as much in a sound one.
 
 mod graph;
-mod proto;
+pub(crate) mod proto;
 pub(crate) mod reach;
 mod resize;
 mod sizes;
-mod tensor;
+pub(crate) mod tensor;
 #[cfg(test)]
 mod tests;
 

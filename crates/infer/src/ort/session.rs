@@ -159,7 +159,7 @@ impl Network {
     }
 }
 
-fn create(environment: &Environment, path: &Path) -> Result<Session, ort::Error> {
+pub(super) fn create(environment: &Environment, path: &Path) -> Result<Session, ort::Error> {
     Session::builder(environment)?
         .with_intra_threads(1)?
         .with_inter_threads(1)?
@@ -171,7 +171,7 @@ fn create(environment: &Environment, path: &Path) -> Result<Session, ort::Error>
         .commit_from_file(path)
 }
 
-fn load_problem(error: &ort::Error) -> String {
+pub(super) fn load_problem(error: &ort::Error) -> String {
     match error.code() {
         ErrorCode::InvalidProtobuf => "this is not an ONNX model".to_owned(),
         _ => format!(

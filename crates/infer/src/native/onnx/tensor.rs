@@ -102,7 +102,7 @@ fn constant(node: &NodeProto) -> Result<Weights, NotCompact> {
 }
 
 /// The numbers of `tensor` if they are few and stand in this file; sizes and scales are.
-pub(super) fn small(tensor: &TensorProto) -> Option<Vec<f64>> {
+pub(crate) fn small(tensor: &TensorProto) -> Option<Vec<f64>> {
     const MANY: usize = 8;
     let count = count(tensor).filter(|&count| count <= MANY && tensor.data_location == 0)?;
     let raw = &tensor.raw_data;
