@@ -154,22 +154,21 @@ impl Index {
         found
     }
 
-    /// How near the nearest entries are, by each hash; none of a featureless picture, or without entries that are not.
-    pub fn nearest(&self, query: &Query) -> Option<Nearest> {
-        if !self.thresholds.has_features(&query.upright) || self.positions.is_empty() {
+    /// How near the nearest of the first `end` entries are, by each hash, in the nearer of the query's orientations; none
+    /// of a featureless picture, or where all of these entries are featureless.
+    pub fn nearest_before(&self, end: usize, query: &Query) -> Option<Nearest> {
+        let entries = self
+            .positions
+            .partition_point(|position| (*position as usize) < end);
+        if !self.thresholds.has_features(&query.upright) || entries == 0 {
             return None;
         }
+        let blocks = entries.div_ceil(LANES);
         let mut nearest = scan::Nearest::default();
         for print in std::iter::once(&query.upright).chain(&query.mirrored) {
             let words = Words::new(&print.dct, &print.dhash);
-            scan::nearest(
-                self.isa,
-                &self.near,
-                &self.far,
-                self.positions.len(),
-                &words,
-                &mut nearest,
-            );
+            let (near, far) = (&self.near[..blocks], &self.far[..blocks]);
+            scan::nearest(self.isa, near, far, entries, &words, &mut nearest);
         }
         let [dct, dhash] = nearest
             .0

@@ -17,7 +17,9 @@ use crate::luma::Luma;
 use super::{PARTS, Reduced, SIDE};
 
 /// Columns summed at a time, in registers.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
+/// 16 bits hold the sum of so many codes.
+const MOST_ROWS: usize = 257;
 /// Columns weighted at a time.
 const LANES: usize = 16;
 
@@ -129,21 +131,22 @@ fn sum_block<const N: usize>(luma: &Luma<'_>, rows: Span, shift: u32, x: usize, 
         let row = &luma.data[y * luma.stride + x..][..N];
         row.try_into().expect("N bytes")
     };
-    // 257 × 255 is the most that 16 bits hold; pictures with longer spans are rare, and rounded a little more
-    let mut y = rows.first + 1;
+    let between = rows.first + 1..rows.last;
     let mut whole = [0_u32; N];
-    while y < rows.last {
-        let end = rows.last.min(y + 256);
+    if between.len() <= MOST_ROWS {
         let mut sum = [0_u16; N];
-        for y in y..end {
+        for y in between {
             for (sum, &code) in sum.iter_mut().zip(at(y)) {
                 *sum += u16::from(code);
             }
         }
-        for (whole, sum) in whole.iter_mut().zip(sum) {
-            *whole += u32::from(sum);
+        whole = sum.map(u32::from);
+    } else {
+        for y in between {
+            for (sum, &code) in whole.iter_mut().zip(at(y)) {
+                *sum += u32::from(code);
+            }
         }
-        y = end;
     }
     let (first, last) = (at(rows.first), at(rows.last));
     // both weights are at most 128, so 16 bits hold their products
