@@ -7,7 +7,7 @@
 //! Invariant: every frame the decoder holds is drained at the end of the file, with its own timestamp.
 //!
 //! `describe` is what the container says of itself, `dating` gives frames their timestamps, `extent` tells a file that
-//! was cut from one that ends.
+//! was cut from one that ends, `selection` leaves packets out.
 #![expect(unsafe_code, reason = "owns an AVCodecContext")]
 
 use std::path::Path;
@@ -20,15 +20,20 @@ use crate::av::{AvError, check};
 use crate::clip::Clip;
 use crate::demux::{Demuxer, Interrupt};
 use crate::frame::Frame;
+use crate::orientation::Orientation;
 use crate::packet::Packet;
+use crate::side_data;
 use crate::tags::ColourTags;
 use dating::Dating;
-use describe::describe;
-use extent::Extent;
+pub(crate) use describe::describe;
+pub(crate) use extent::Extent;
+pub(crate) use selection::Action;
+use selection::Selection;
 
 mod dating;
 mod describe;
 mod extent;
+mod selection;
 
 /// A step through the file: the packets to copy that stand before a frame, and the frame.
 pub struct Unit {
@@ -68,6 +73,8 @@ pub struct Decoder {
     extent: Extent,
     /// Whether reading began where the file begins, so that what it announces can be checked.
     from_start: bool,
+    /// Which packets of the video are decoded; all of them where nothing is said.
+    selection: Option<Selection>,
     /// Frames that are still to be delivered; all of them where nothing is said.
     frames_left: Option<u64>,
     at_end: bool,
@@ -87,6 +94,17 @@ impl Decoder {
     /// # Errors
     /// [`Error::Open`] when the file cannot be read, [`Error::BadInput`] when it is not a video or no frame decodes.
     pub fn open(path: &Path, threads: usize, interrupt: &Interrupt) -> Result<Self, Error> {
+        Self::open_selected(path, threads, interrupt, None)
+    }
+
+    /// As [`open`](Self::open), but of the packets of the video only those are decoded that the actions say, one for
+    /// each in file order. The first frame that comes out of them is the first one then.
+    pub(crate) fn open_selected(
+        path: &Path,
+        threads: usize,
+        interrupt: &Interrupt,
+        actions: Option<Vec<Action>>,
+    ) -> Result<Self, Error> {
         let demuxer = Demuxer::open(path, interrupt)?;
         let (index, codec) = demuxer.best_video()?;
         let context = open_codec(&demuxer, index, codec, threads)?;
@@ -100,6 +118,7 @@ impl Decoder {
             dating: Dating::default(),
             extent: Extent::default(),
             from_start: true,
+            selection: actions.map(Selection::new),
             frames_left: None,
             at_end: false,
             health: Health::default(),
@@ -132,6 +151,12 @@ impl Decoder {
     /// What the file holds.
     pub fn clip(&self) -> &Clip {
         &self.clip
+    }
+
+    /// How players turn the stored picture.
+    pub fn orientation(&self) -> Orientation {
+        let stream = self.demuxer.stream(self.clip.video.index);
+        side_data::orientation(&side_data::of_stream(stream))
     }
 
     /// Stops reading the packets of a stream that is not to be copied.
@@ -248,7 +273,8 @@ impl Decoder {
                 }
                 Received::End => return Ok(Some(self.unit(None))),
             }
-            if self.pending_bytes > MAX_PENDING_BYTES {
+            let is_long = self.selection.as_ref().is_some_and(Selection::is_long);
+            if self.pending_bytes > MAX_PENDING_BYTES || is_long {
                 return Ok(Some(self.unit(None)));
             }
         }
@@ -261,6 +287,9 @@ impl Decoder {
 
     fn unit(&mut self, frame: Option<Frame>) -> Unit {
         self.pending_bytes = 0;
+        if let Some(selection) = &mut self.selection {
+            selection.packets_in_unit = 0;
+        }
         Unit {
             packets: std::mem::take(&mut self.packets),
             frame,
@@ -278,7 +307,7 @@ impl Decoder {
                 Ok(Received::Frame(frame))
             }
             Err(error) if error.is_again() => Ok(Received::NeedsPacket),
-            Err(AvError::EOF) => Ok(Received::End),
+            Err(AvError::EOF) => self.resume(),
             // A frame that cannot be decoded at all; the decoder goes on with the next packet.
             Err(AvError::INVALID_DATA) => {
                 self.health.refused_packets += 1;
@@ -305,8 +334,44 @@ impl Decoder {
             return Ok(());
         }
         self.extent.video_packets += 1;
+        if let Some(selection) = &mut self.selection {
+            let action = selection.next();
+            if action == Action::Skip {
+                return Ok(());
+            }
+            if action == Action::Restart && selection.has_begun {
+                selection.held = Some(packet);
+                return self.send(ptr::null());
+            }
+            selection.has_begun = true;
+            self.skip_unused_frames(action == Action::DecodeIfReference);
+        }
         self.dating.note_packet(&packet);
         self.send(packet.as_ptr())
+    }
+
+    /// After the last frame of what was decoded in one go: begins again with the packet that follows, if there is one.
+    fn resume(&mut self) -> Result<Received, Error> {
+        let Some(packet) = self.selection.as_mut().and_then(|it| it.held.take()) else {
+            return Ok(Received::End);
+        };
+        // SAFETY: the context is open.
+        unsafe { ffi::avcodec_flush_buffers(self.context) }
+        self.skip_unused_frames(false);
+        self.dating.note_packet(&packet);
+        self.send(packet.as_ptr())?;
+        Ok(Received::NeedsPacket)
+    }
+
+    /// Whether the decoder leaves out frames that no other is predicted from, from the next packet on.
+    fn skip_unused_frames(&mut self, skip: bool) {
+        let discard = if skip {
+            ffi::AVDiscard::NONREF
+        } else {
+            ffi::AVDiscard::DEFAULT
+        };
+        // SAFETY: the context is open; the field is there for callers to set between packets.
+        unsafe { (*self.context).skip_frame = discard }
     }
 
     fn send(&mut self, packet: *const ffi::AVPacket) -> Result<(), Error> {

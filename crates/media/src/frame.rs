@@ -106,6 +106,15 @@ impl Frame {
         self.raw().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || self.raw().decode_error_flags != 0
     }
 
+    /// Whether the decoder marked it as a key frame.
+    pub fn is_key(&self) -> bool {
+        #[cfg(not(ffmpeg_6_1))]
+        let is_key = self.raw().key_frame == 1;
+        #[cfg(ffmpeg_6_1)]
+        let is_key = self.raw().flags & ffi::AV_FRAME_FLAG_KEY != 0;
+        is_key
+    }
+
     /// Bytes of all pixel planes, padding included.
     pub fn size_bytes(&self) -> usize {
         (0..3)

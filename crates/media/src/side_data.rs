@@ -9,6 +9,7 @@ use std::slice;
 use ffmpeg_sys_the_third as ffi;
 
 use crate::frame::Frame;
+use crate::orientation::Orientation;
 
 /// A kind of side data, and its bytes in FFmpeg's layout of this process.
 pub(crate) type Entry = (ffi::AVPacketSideDataType, Vec<u8>);
@@ -62,14 +63,27 @@ pub(crate) fn has_dolby_vision(stream: &ffi::AVStream) -> bool {
 /// The display matrix of an upright picture, in FFmpeg's 16.16 and 2.30 fixed point.
 const UPRIGHT: [i32; 9] = [1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30];
 
-/// The rotation players apply, in degrees counter-clockwise (0 for one that only mirrors); `None` for an upright picture.
-pub(crate) fn rotation(entries: &[Entry]) -> Option<i32> {
+/// The display matrix, where there is a whole one.
+fn display_matrix(entries: &[Entry]) -> Option<Vec<i32>> {
     let (_, bytes) = entries
         .iter()
         .find(|(kind, _)| *kind == ffi::AVPacketSideDataType::DISPLAYMATRIX)?;
     let numbers = bytes.as_chunks::<4>().0;
     let matrix: Vec<i32> = numbers.iter().map(|b| i32::from_ne_bytes(*b)).collect();
-    if matrix.len() < UPRIGHT.len() || matrix[..UPRIGHT.len()] == UPRIGHT {
+    (matrix.len() >= UPRIGHT.len()).then_some(matrix)
+}
+
+/// How players turn the picture.
+pub(crate) fn orientation(entries: &[Entry]) -> Orientation {
+    display_matrix(entries).map_or(Orientation::default(), |matrix| {
+        Orientation::from_matrix(&matrix)
+    })
+}
+
+/// The rotation players apply, in degrees counter-clockwise (0 for one that only mirrors); `None` for an upright picture.
+pub(crate) fn rotation(entries: &[Entry]) -> Option<i32> {
+    let matrix = display_matrix(entries)?;
+    if matrix[..UPRIGHT.len()] == UPRIGHT {
         return None;
     }
     // SAFETY: a display matrix is nine 32-bit integers; a shorter one does not come here.

@@ -154,6 +154,11 @@ impl ColourTags {
         unsafe { av::text(ffi::av_color_space_name(self.space)) }.unwrap_or_default()
     }
 
+    /// Whether the tag says that the samples use all values.
+    pub(crate) fn is_full_range(self) -> bool {
+        self.range == ffi::AVColorRange::JPEG
+    }
+
     /// FFmpeg's name of the range: `tv` (limited) or `pc` (full).
     pub fn range_name(self) -> String {
         // SAFETY: see `space_name`.

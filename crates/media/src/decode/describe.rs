@@ -10,7 +10,7 @@ use crate::side_data;
 use crate::tags::ColourTags;
 
 /// The file as the clip whose video is the stream `index`.
-pub(super) fn describe(demuxer: &Demuxer, index: usize) -> Clip {
+pub(crate) fn describe(demuxer: &Demuxer, index: usize) -> Clip {
     let raw = demuxer.raw();
     // SAFETY: an open input has a format with a name.
     let container = unsafe { text((*raw.iformat).name) }.unwrap_or_default();

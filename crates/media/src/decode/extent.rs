@@ -8,16 +8,16 @@ use crate::packet::Packet;
 
 /// What was read so far.
 #[derive(Debug, Default)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     /// End of the furthest packet of any stream, in seconds.
     read_until_secs: f64,
     /// Packets of the video.
-    pub(super) video_packets: u64,
+    pub(crate) video_packets: u64,
 }
 
 impl Extent {
     /// Takes in where a packet of `stream` ends.
-    pub(super) fn note_packet(&mut self, packet: &Packet, stream: &ffi::AVStream) {
+    pub(crate) fn note_packet(&mut self, packet: &Packet, stream: &ffi::AVStream) {
         let raw = packet.raw();
         let start = if raw.pts == ffi::AV_NOPTS_VALUE {
             raw.dts
@@ -31,8 +31,13 @@ impl Extent {
         }
     }
 
+    /// End of the furthest packet of any stream, in seconds.
+    pub(crate) fn read_until_secs(&self) -> f64 {
+        self.read_until_secs
+    }
+
     /// What is missing of a file that was read to its end, by its own announcements; none where it is whole.
-    pub(super) fn missing(&self, demuxer: &Demuxer, clip: &Clip) -> Option<String> {
+    pub(crate) fn missing(&self, demuxer: &Demuxer, clip: &Clip) -> Option<String> {
         let raw = demuxer.raw();
         let start = if raw.start_time == ffi::AV_NOPTS_VALUE {
             0.0
