@@ -36,7 +36,10 @@ pub enum Action {
     /// `framewright bench`.
     Bench(Box<BenchOptions>),
     /// `framewright setup`.
-    Setup,
+    Setup {
+        /// Whether yt-dlp is fetched, instead of ONNX Runtime.
+        yt_dlp: bool,
+    },
     /// `framewright models list`.
     ListModels {
         /// Whether as JSON.
@@ -66,7 +69,11 @@ enum Command {
     Models(ModelsCommand),
     /// Fetch ONNX Runtime's library with pip into the data folder
     #[command(long_about = SETUP, after_help = exit_codes())]
-    Setup,
+    Setup {
+        /// Fetch yt-dlp instead, for videos that are behind web pages
+        #[arg(long)]
+        yt_dlp: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,7 +92,10 @@ Fetch ONNX Runtime's library with pip into the data folder
 Needs python3 and pip, and uses the package index that pip is set up for. The library goes
 to $XDG_DATA_HOME/framewright, else ~/.local/share/framewright. Does nothing when it is
 there already. Not needed for networks of the Compact family, nor when FRAMEWRIGHT_ORT names
-a library of your own.";
+a library of your own.
+
+With --yt-dlp, fetches yt-dlp in its newest version into a folder of its own there; running it
+again brings it up to date. It is used before one on PATH.";
 
 const NETWORK: &str = "Network";
 const ENCODING: &str = "Encoding";
@@ -101,7 +111,7 @@ pub fn parse<A: Into<OsString> + Clone>(
     args: impl IntoIterator<Item = A>,
 ) -> Result<Action, clap::Error> {
     match Cli::try_parse_from(args)?.command {
-        Command::Setup => Ok(Action::Setup),
+        Command::Setup { yt_dlp } => Ok(Action::Setup { yt_dlp }),
         Command::Models(ModelsCommand::List { json }) => Ok(Action::ListModels { json }),
         Command::Upscale(args) => {
             let options = args.into_options();

@@ -27,9 +27,14 @@ fn main() -> ExitCode {
         }
     };
     let (screen, result) = match &action {
-        Action::Setup => {
+        Action::Setup { yt_dlp } => {
             let screen = Screen::new(ProgressMode::None, false);
-            let result = setup::run(&screen).and_then(|done| report::print(&done.summary()));
+            let run = if *yt_dlp {
+                setup::run_yt_dlp
+            } else {
+                setup::run
+            };
+            let result = run(&screen).and_then(|done| report::print(&done.summary()));
             (screen, result.map(|()| Exit::Ok))
         }
         Action::ListModels { json } => {

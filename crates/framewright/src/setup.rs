@@ -1,7 +1,10 @@
-//! `framewright setup`: brings ONNX Runtime's CPU library into the data folder.
+//! `framewright setup`: brings ONNX Runtime's CPU library, or yt-dlp, into the data folder.
 //!
 //! The library is taken out of the `onnxruntime` wheel that the ordinary pip client
 //! downloads, from whatever index pip is set up for. Wheel and library are pinned by hash.
+//!
+//! yt-dlp changes with the sites it knows, so of it a least version is asked for and no hash; it gets a folder of its own
+//! (`setup/yt_dlp.rs`).
 //!
 //! Invariant: the library in the data folder is whole or absent, and nothing else is left
 //! behind, also by a run that was killed, once the next one has run.
@@ -27,6 +30,8 @@ use crate::{
     signals,
 };
 
+mod yt_dlp;
+
 /// The version that is fetched; the infer crate's engine speaks its API.
 const VERSION: &str = "1.31.1";
 const LIBRARY: &str = "libonnxruntime.so";
@@ -35,6 +40,23 @@ const PARTIAL: &str = ".setup.partial";
 /// Python that takes one file out of a wheel: archive, member, target folder.
 const EXTRACT: &str = "import sys, zipfile; \
     zipfile.ZipFile(sys.argv[1]).extract(sys.argv[2], sys.argv[3])";
+
+/// What is fetched, for what is said of it.
+struct Product {
+    name: &'static str,
+    /// Its name and version in the index.
+    package: &'static str,
+    command: &'static str,
+    /// What to do when the index does not have it.
+    instead: &'static str,
+}
+
+const ONNX_RUNTIME: &Product = &Product {
+    name: "ONNX Runtime",
+    package: "onnxruntime 1.31.1",
+    command: "framewright setup",
+    instead: "set FRAMEWRIGHT_ORT to an installed library",
+};
 
 /// The wheel for one processor family, and the library inside.
 struct Wheel {
@@ -61,6 +83,8 @@ pub enum Done {
     AlreadyThere(PathBuf),
     /// The library has been installed.
     Installed(PathBuf),
+    /// yt-dlp of this version has been installed, or brought to it.
+    YtDlp(String, PathBuf),
 }
 
 impl Done {
@@ -72,6 +96,9 @@ impl Done {
             }
             Self::Installed(path) => {
                 format!("ONNX Runtime {VERSION} installed at {}", path.display())
+            }
+            Self::YtDlp(version, path) => {
+                format!("yt-dlp {version} installed at {}", path.display())
             }
         }
     }
@@ -85,12 +112,8 @@ impl Done {
 /// (73, 74, 77); a signal came (130, 143). Nothing is left behind then.
 pub fn run(screen: &Screen) -> anyhow::Result<Done> {
     let wheel = wheel_for(env::consts::OS, env::consts::ARCH)?;
-    let folder = data_dir().ok_or_else(|| {
-        let message = "there is no folder for data; set HOME or XDG_DATA_HOME";
-        fail(Exit::Config, message)
-    })?;
+    let folder = data_folder()?;
     let create = |error: io::Error| cannot_write(&error, &folder);
-    fs::create_dir_all(&folder).map_err(create)?;
     let _lock = lock(&folder)?;
     let partial = Partial::create(folder.join(PARTIAL)).map_err(create)?;
 
@@ -108,6 +131,35 @@ pub fn run(screen: &Screen) -> anyhow::Result<Done> {
     }
     durable::publish(&fetched?, &target).map_err(create)?;
     Ok(Done::Installed(target))
+}
+
+/// Installs yt-dlp into a folder of its own in the data folder, or brings what is there to the newest version.
+///
+/// # Errors
+/// As [`run`]; what was there before is still there then.
+pub fn run_yt_dlp(screen: &Screen) -> anyhow::Result<Done> {
+    let folder = data_folder()?;
+    let _lock = lock(&folder)?;
+    let partial = Partial::create(folder.join(PARTIAL));
+    let partial = partial.map_err(|error| cannot_write(&error, &folder))?;
+    screen.say(&Line::Info("fetching yt-dlp with pip".to_owned()));
+    let watch = signals::watch(|_| (), |_| ())?;
+    let fetched = yt_dlp::fetch(&partial.0, || watch.caught().is_some());
+    if let Some(exit) = watch.caught() {
+        return Err(fail(exit, "interrupted; nothing is installed"));
+    }
+    let (version, path) = yt_dlp::install(&fetched?, &partial.0, &folder)?;
+    Ok(Done::YtDlp(version, path))
+}
+
+/// The data folder, made when it is not there.
+fn data_folder() -> anyhow::Result<PathBuf> {
+    let folder = data_dir().ok_or_else(|| {
+        let message = "there is no folder for data; set HOME or XDG_DATA_HOME";
+        fail(Exit::Config, message)
+    })?;
+    fs::create_dir_all(&folder).map_err(|error| cannot_write(&error, &folder))?;
+    Ok(folder)
 }
 
 fn wheel_for(os: &str, arch: &str) -> anyhow::Result<&'static Wheel> {
@@ -138,7 +190,11 @@ fn fetch(wheel: &Wheel, work: &Path, cancelled: impl Fn() -> bool) -> anyhow::Re
     ];
     let ended = python(work, &args, &cancelled)?;
     if !ended.status.success() {
-        return Err(python_failed("taking it out of the wheel", &ended.tail));
+        return Err(python_failed(
+            "taking it out of the wheel",
+            ONNX_RUNTIME,
+            &ended.tail,
+        ));
     }
     let library = work.join(member);
     let hash = hash_of(&library).with_context(|| format!("cannot read {}", library.display()))?;
@@ -170,7 +226,7 @@ fn download(wheel: &Wheel, work: &Path, cancelled: &impl Fn() -> bool) -> anyhow
     ]);
     let ended = python(work, &args, cancelled)?;
     if !ended.status.success() {
-        return Err(python_failed("pip download", &ended.tail));
+        return Err(python_failed("pip download", ONNX_RUNTIME, &ended.tail));
     }
     Ok(())
 }
@@ -186,7 +242,7 @@ fn python(work: &Path, args: &[&OsStr], cancelled: impl Fn() -> bool) -> anyhow:
 }
 
 /// What the words of pip or Python mean. They have one exit code for everything.
-fn python_failed(what: &str, tail: &str) -> anyhow::Error {
+fn python_failed(what: &str, product: &Product, tail: &str) -> anyhow::Error {
     let says = |words: &[&str]| words.iter().any(|word| tail.contains(word));
     if says(&["No module named pip", "No module named 'pip'"]) {
         let message = "pip is not installed; install it with apt-get install python3-pip";
@@ -196,10 +252,8 @@ fn python_failed(what: &str, tail: &str) -> anyhow::Error {
         return wrong_hash();
     }
     if says(&["No space left on device", "Disk quota exceeded"]) {
-        return fail(
-            Exit::Io,
-            "no space left for ONNX Runtime in the data folder",
-        );
+        let message = format!("no space left for {} in the data folder", product.name);
+        return fail(Exit::Io, message);
     }
     let no_network = [
         "NewConnectionError",
@@ -216,14 +270,16 @@ fn python_failed(what: &str, tail: &str) -> anyhow::Error {
         "Server Error",
     ];
     if says(&no_network) {
-        let message = "pip cannot reach its package index; \
-                       check the network and run framewright setup again";
+        let message = format!(
+            "pip cannot reach its package index; check the network and run {} again",
+            product.command
+        );
         return fail(Exit::Transient, message);
     }
     if says(&["No matching distribution found", "Could not find a version"]) {
         let message = format!(
-            "the package index pip is set up for does not have onnxruntime {VERSION}; \
-             use another index, or set FRAMEWRIGHT_ORT to an installed library"
+            "the package index pip is set up for does not have {}; use another index, or {}",
+            product.package, product.instead
         );
         return fail(Exit::Unavailable, message);
     }
@@ -312,7 +368,7 @@ mod tests {
 
     #[test]
     fn every_way_pip_fails_has_its_code() {
-        let exit = |tail: &str| Exit::of(&python_failed("pip download", tail));
+        let exit = |tail: &str| Exit::of(&python_failed("pip download", ONNX_RUNTIME, tail));
         assert_eq!(
             exit("/usr/bin/python3: No module named pip\n"),
             Exit::Unavailable
@@ -333,8 +389,17 @@ mod tests {
             Exit::Unavailable
         );
         assert_eq!(exit("ERROR: odd\n"), Exit::Failed);
-        let odd = python_failed("pip download", "WARNING: a\nERROR: odd\nnote: b\n");
+        let odd = python_failed(
+            "pip download",
+            ONNX_RUNTIME,
+            "WARNING: a\nERROR: odd\nnote: b\n",
+        );
         assert_eq!(odd.to_string(), "pip download failed: odd");
+    }
+
+    #[test]
+    fn what_is_said_names_the_version_that_is_fetched() {
+        assert!(ONNX_RUNTIME.package.ends_with(VERSION));
     }
 
     #[test]
