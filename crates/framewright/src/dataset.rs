@@ -16,6 +16,7 @@ pub mod download;
 pub mod export;
 pub mod extract;
 pub mod inputs;
+pub mod page;
 pub mod record;
 pub mod split;
 pub mod trouble;

@@ -30,8 +30,6 @@ mod hub;
 mod imagefolder;
 mod provenance;
 mod tar;
-#[cfg(test)]
-mod tests;
 pub(crate) mod text;
 pub(crate) mod view;
 mod voc;
@@ -245,7 +243,11 @@ pub fn config_hash(config: &Config) -> anyhow::Result<String> {
 
 /// Lowercase hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// Ends the writing when the run is to stop.

@@ -45,7 +45,9 @@ pub fn divide(
 ) -> (BTreeMap<String, Split>, Vec<String>) {
     let groups = groups::find(dataset);
     let mut notes = Vec::new();
-    let ids: Vec<String> = groups.ids(dataset);
+    // A group is named after its first video.
+    let videos = dataset.videos.iter();
+    let ids: Vec<String> = videos.map(|video| video.video.video_id.clone()).collect();
     for frame in &mut dataset.frames {
         frame.group.clone_from(&ids[groups.of[frame.video]]);
         frame.split = None;

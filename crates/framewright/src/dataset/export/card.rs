@@ -2,7 +2,7 @@
 //!
 //! Format: <https://huggingface.co/docs/hub/datasets-cards>; the head is YAML and tells the hub which files are which part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::text::{markdown, yaml};
@@ -13,23 +13,24 @@ use crate::dataset::record::{DropReason, Split};
 
 /// The whole card.
 pub(super) fn card(view: &View<'_>, formats: &[Format]) -> String {
-    let mut text = head(view, formats);
-    body(view, formats, &mut text).unwrap_or_else(|_| unreachable!("a string takes all text"));
+    let mut text = String::new();
+    let written = head(view, formats, &mut text).and_then(|()| body(view, formats, &mut text));
+    written.unwrap_or_else(|_| unreachable!("a string takes all text"));
     text
 }
 
-fn head(view: &View<'_>, formats: &[Format]) -> String {
-    let mut head = String::from("---\n");
-    head += &format!("pretty_name: {}\n", yaml(&view.name));
+fn head(view: &View<'_>, formats: &[Format], to: &mut String) -> std::fmt::Result {
+    writeln!(to, "---\npretty_name: {}", yaml(&view.name))?;
     if let Some(licence) = &view.config.export.licence {
         // The hub knows licences by identifiers such as cc-by-4.0; any other is told by its name.
-        let is_identifier =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
-        head += &if licence.bytes().all(is_identifier) && !licence.is_empty() {
-            format!("license: {}\n", yaml(licence))
-        } else {
-            format!("license: other\nlicense_name: {}\n", yaml(licence))
+        let fits = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-')
         };
+        if licence.bytes().all(fits) && !licence.is_empty() {
+            writeln!(to, "license: {}", yaml(licence))?;
+        } else {
+            writeln!(to, "license: other\nlicense_name: {}", yaml(licence))?;
+        }
     }
     let task = if view.is_labelled() {
         "object-detection"
@@ -43,15 +44,16 @@ fn head(view: &View<'_>, formats: &[Format]) -> String {
         100_000..1_000_000 => "100K<n<1M",
         _ => "1M<n<10M",
     };
-    head += &format!(
-        "task_categories:\n- {task}\nsize_categories:\n- {size}\ntags:\n- video-frames\n- framewright\n"
-    );
-    head += &configs(view, formats);
-    head + "---\n\n"
+    writeln!(
+        to,
+        "task_categories:\n- {task}\nsize_categories:\n- {size}\ntags:\n- video-frames\n- framewright"
+    )?;
+    configs(view, formats, to)?;
+    writeln!(to, "---\n")
 }
 
 /// What `load_dataset` reads without being told: the Parquet files, or else the folders of pictures.
-fn configs(view: &View<'_>, formats: &[Format]) -> String {
+fn configs(view: &View<'_>, formats: &[Format], to: &mut String) -> std::fmt::Result {
     let path = |split: Split| {
         if formats.contains(&Format::Parquet) {
             Some(format!("parquet/data/{}-*.parquet", hub::word(split)))
@@ -61,16 +63,16 @@ fn configs(view: &View<'_>, formats: &[Format]) -> String {
             None
         }
     };
-    let mut files = String::new();
-    for split in view.splits() {
-        if let Some(path) = path(split) {
-            files += &format!("  - split: {}\n    path: {path}\n", hub::word(split));
+    for (n, split) in view.splits().into_iter().enumerate() {
+        let Some(path) = path(split) else {
+            return Ok(());
+        };
+        if n == 0 {
+            writeln!(to, "configs:\n- config_name: default\n  data_files:")?;
         }
+        writeln!(to, "  - split: {}\n    path: {path}", hub::word(split))?;
     }
-    if files.is_empty() {
-        return files;
-    }
-    format!("configs:\n- config_name: default\n  data_files:\n{files}")
+    Ok(())
 }
 
 fn body(view: &View<'_>, formats: &[Format], to: &mut String) -> std::fmt::Result {
@@ -120,8 +122,8 @@ fn splits(view: &View<'_>, to: &mut String) -> std::fmt::Result {
     )?;
     for split in view.splits() {
         let objects: usize = view.of(split).map(|picture| picture.boxes.len()).sum();
-        let videos: BTreeMap<_, _> = view.of(split).map(|p| (p.frame.video, ())).collect();
-        let groups: BTreeMap<_, _> = view.of(split).map(|p| (&p.frame.group, ())).collect();
+        let videos: BTreeSet<_> = view.of(split).map(|p| p.frame.video).collect();
+        let groups: BTreeSet<_> = view.of(split).map(|p| &p.frame.group).collect();
         writeln!(
             to,
             "| {} | {} | {objects} | {} | {} |",

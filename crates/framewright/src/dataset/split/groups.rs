@@ -4,18 +4,10 @@ use std::collections::HashMap;
 
 use crate::dataset::record::Dataset;
 
-/// The groups of the videos, numbered by the place of their first video.
+/// Which group each video is in.
 pub(super) struct Groups {
-    /// The group of each video: the place of the group's first video.
+    /// The group of each video, known by the place of its first video.
     pub(super) of: Vec<usize>,
-}
-
-impl Groups {
-    /// The name of each video's own group if it is the first of one: its `video_id`.
-    pub(super) fn ids(&self, dataset: &Dataset) -> Vec<String> {
-        let ids = dataset.videos.iter().map(|video| &video.video.video_id);
-        ids.cloned().collect()
-    }
 }
 
 /// Joins videos that are the same file or share a frame, and those that are joined to the same one.
