@@ -402,7 +402,7 @@ fn describe(plan: &Plan, facts: &Facts, forced: bool, norm_given: bool, notes: &
         notes.push(format!("the file states the licence {licence}"));
         if licence.contains("AGPL") {
             let note =
-                "the AGPL is a condition on those who pass on the model or offer it over a network";
+                "read what the AGPL asks before the model or what was made with it is passed on";
             notes.push(note.to_owned());
         }
     }

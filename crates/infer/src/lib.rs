@@ -26,6 +26,8 @@ mod pad;
 mod passes;
 mod prepare;
 mod resample;
+#[cfg(test)]
+mod sample;
 pub mod upscaler;
 
 pub use builtin::{BUILTINS, Builtin, DEFAULT_MODEL};

@@ -103,7 +103,7 @@ impl Norm {
     pub(crate) fn of(mean: [f32; 3], deviation: [f32; 3]) -> Self {
         norm(
             "rgb",
-            "RGB with the mean and deviation of the file beside the model",
+            "RGB with a mean and deviation of its own",
             false,
             false,
             (mean, deviation),
@@ -235,6 +235,21 @@ impl Place {
             at(corners[3], 1),
         ];
         (x2 > x1 && y2 > y1).then_some([x1, y1, x2 - x1, y2 - y1])
+    }
+}
+
+/// Fills `tensor`, `[3, height, width]` of size `to`, with the middle of `picture`, which is at least as large.
+pub(crate) fn fill_middle(picture: &Picture, norm: &Norm, to: [usize; 2], tensor: &mut Vec<f32>) {
+    let (left, top) = ((picture.width - to[0]) / 2, (picture.height - to[1]) / 2);
+    tensor.clear();
+    for plane in 0..3 {
+        let channel = if norm.bgr { 2 - plane } else { plane };
+        let table = norm.table(channel);
+        let rows = picture.data.chunks_exact(3 * picture.width).skip(top);
+        for row in rows.take(to[1]) {
+            let row = &row.as_chunks::<3>().0[left..][..to[0]];
+            tensor.extend(row.iter().map(|pixel| table[usize::from(pixel[channel])]));
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn candidates(
         candidates: Vec::new(),
     };
     match shaped.family {
-        Family::Yolo => found.columns(outputs[0], size),
+        Family::Yolo => found.columns(outputs[0]),
         Family::YoloEnd => found.finished(outputs[0], [0, 1, 2, 3], 4, 5),
         Family::YoloV7End => found.finished(outputs[0], [1, 2, 3, 4], 6, 5),
         Family::Paddle => found.finished(outputs[0], [2, 3, 4, 5], 1, 0),
@@ -71,7 +71,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Adds one if it scores enough; a larger scale is applied to its box where it has parts of the input.
+    /// Adds one if it scores enough; a box of parts of the input is brought to its pixels.
     fn add(&mut self, class: usize, score: f32, corners: [f32; 4]) -> Result<(), String> {
         if score < self.least {
             return Ok(());
@@ -87,9 +87,9 @@ impl Found<'_> {
             corners[2] * unit[0],
             corners[3] * unit[1],
         ];
-        if !corners.iter().all(|corner| corner.is_finite()) {
+        if !score.is_finite() || !corners.iter().all(|corner| corner.is_finite()) {
             return Err(
-                "the detector gave a box without an end, use another one or its fp32 version"
+                "the detector gave a box without an end or score, use another one or its fp32 version"
                     .to_owned(),
             );
         }
@@ -114,7 +114,7 @@ impl Found<'_> {
     }
 
     /// `[1, 4 + classes, anchors]`.
-    fn columns(mut self, answer: &Answer, _size: [usize; 2]) -> Result<Vec<Candidate>, String> {
+    fn columns(mut self, answer: &Answer) -> Result<Vec<Candidate>, String> {
         let &[1, values, anchors] = answer.shape.as_slice() else {
             return Err(changed(answer));
         };

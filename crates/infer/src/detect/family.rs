@@ -32,7 +32,7 @@ pub(super) enum Family {
     NanoDet,
     /// The same in an output of scores and one of distances for each stride.
     PicoDet,
-    /// `[1, 5 + classes, rows, columns]`.
+    /// `[1, 5 + classes, rows, columns]` of the stride 16.
     FastestDet,
     /// `[n, 6]`: class, score, corners, for `image` and `scale_factor`. PaddleDetection.
     Paddle,
@@ -207,7 +207,11 @@ impl Ends<'_> {
                 strides = self.grid(anchors)?;
                 classes = Some(self.distance_classes(values)?);
             }
-            (Family::FastestDet, &[1, values, _, _]) if values > 5 => classes = Some(values - 5),
+            (Family::FastestDet, &[1, values, height, width])
+                if values > 5 && [16 * width, 16 * height] == self.size =>
+            {
+                classes = Some(values - 5);
+            }
             (Family::YoloV7End, &[_, 7]) => {}
             (Family::Paddle, &[_, 6]) if self.paddle() => {}
             (Family::DetrDeploy, _) => outputs = self.deployed()?,

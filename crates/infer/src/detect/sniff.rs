@@ -138,9 +138,12 @@ fn queries(ends: &Ends) -> Option<Shaped> {
 /// Steps 4 and 5: one output.
 fn single(ends: &Ends) -> Vec<Shaped> {
     let Some(&[1, rows, values]) = ends.shapes.first().map(Vec::as_slice) else {
-        return [Family::FastestDet, Family::YoloV7End]
+        let suppresses = ends.facts.has("NonMaxSuppression");
+        let seven = ends.shaped(Family::YoloV7End).filter(|_| suppresses);
+        return ends
+            .shaped(Family::FastestDet)
+            .or(seven)
             .into_iter()
-            .filter_map(|family| ends.shaped(family))
             .collect();
     };
     let grid = |strides: &[usize], times: usize| rows == times * ends.anchors(strides);

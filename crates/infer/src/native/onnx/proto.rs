@@ -40,6 +40,8 @@ pub(crate) struct OperatorSetIdProto {
 pub(crate) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub(crate) node: Vec<NodeProto>,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
     #[prost(message, repeated, tag = "5")]
     pub(crate) initializer: Vec<TensorProto>,
     /// Before IR version 4 every initializer stands here too.

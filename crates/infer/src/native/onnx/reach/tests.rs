@@ -134,6 +134,7 @@ fn model(node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> Vec<u8> {
             ..OperatorSetIdProto::default()
         }],
         graph: Some(GraphProto {
+            name: String::new(),
             node,
             initializer,
             input: vec![value("input")],
