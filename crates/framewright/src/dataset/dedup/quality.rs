@@ -102,7 +102,7 @@ fn subtitle(plane: &Plane) -> Plane {
         match place {
             _ if number % 6 == 5 => f32::from(code),
             0.0..0.15 | 0.75..0.9 => 20.0,
-            0.15..0.75 if (number + (v * 60.0) as u32) % 3 != 0 => 230.0,
+            0.15..0.75 if !(number + (v * 60.0) as u32).is_multiple_of(3) => 230.0,
             _ => f32::from(code),
         }
     })
@@ -300,14 +300,8 @@ fn copies_are_found_and_scenes_are_told_apart() {
     println!("{} frames of {} scenes", originals.len(), SCENES.len());
     for (e, (name, _, _)) in edits.iter().enumerate() {
         let shares = [0, 1, 2].map(|rule| f64::from(found[rule][e]) / originals.len() as f64);
-        println!(
-            "{name:>18}: {}",
-            rules
-                .iter()
-                .zip(shares)
-                .map(|((rule, _), share)| format!("{rule} {share:.3} "))
-                .collect::<String>()
-        );
+        let [strict, normal, loose] = shares;
+        println!("{name:>18}: strict {strict:.3}, normal {normal:.3}, loose {loose:.3}");
     }
     let others = || {
         let all = originals.iter().chain(&copies);

@@ -151,7 +151,7 @@ fn any_number_of_workers_gives_the_same_result() {
     // enough for batches that are spread over threads; every third frame has an earlier one that it is near to
     let frames = |video: usize| {
         let one = move |n: usize| {
-            let seed = if n % 3 == 0 {
+            let seed = if n.is_multiple_of(3) {
                 (n / 3) as u64
             } else {
                 (video * 10_000 + n) as u64
