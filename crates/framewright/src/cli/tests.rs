@@ -9,7 +9,9 @@ fn upscale(args: &str) -> Result<Options, clap::Error> {
     let words = ["framewright", "upscale"].into_iter();
     match parse(words.chain(args.split_whitespace()))? {
         Action::Upscale(options) => Ok(*options),
-        Action::Bench(_) | Action::Setup | Action::ListModels { .. } => panic!("that was upscale"),
+        Action::Bench(_) | Action::Setup { .. } | Action::ListModels { .. } => {
+            panic!("that was upscale")
+        }
     }
 }
 
@@ -208,8 +210,10 @@ fn the_help_lists_every_exit_code() {
 }
 
 #[test]
-fn setup_takes_nothing() {
-    assert_eq!(parse(["framewright", "setup"]).unwrap(), Action::Setup);
+fn setup_takes_what_to_fetch_and_nothing_else() {
+    let setup = |args: &[&str]| parse([&["framewright", "setup"], args].concat()).unwrap();
+    assert_eq!(setup(&[]), Action::Setup { yt_dlp: false });
+    assert_eq!(setup(&["--yt-dlp"]), Action::Setup { yt_dlp: true });
     parse(["framewright", "setup", "now"]).unwrap_err();
 }
 

@@ -421,8 +421,6 @@ fn download_args(job: &Job, folder: &Path) -> Result<Vec<OsString>, Trouble> {
     add("--print", format!("pre_process:{FOUND}{fields}"));
     add("--print", format!("after_move:{MOVED}{fields}"));
     add("--fragment-retries", "10".into());
-    add("--retry-sleep", "http:exp=1:30".into());
-    add("--retry-sleep", "fragment:exp=1:20".into());
     add("--concurrent-fragments", "2".into());
     add("--throttled-rate", "100K".into());
     add("--trim-filenames", "120".into());
@@ -435,6 +433,8 @@ fn download_args(job: &Job, folder: &Path) -> Result<Vec<OsString>, Trouble> {
         add("--limit-rate", rate.to_string());
     }
     if config.sleep > 0.0 {
+        add("--retry-sleep", "http:exp=1:30".into());
+        add("--retry-sleep", "fragment:exp=1:20".into());
         add(
             "--min-sleep-interval",
             format!("{}", LEAST_SLEEPS * config.sleep),
