@@ -22,6 +22,11 @@ if ! python3 -c 'import numpy, onnxruntime' 2> /dev/null; then
   python3 -c 'import numpy, onnxruntime' 2> /dev/null ||
     python3 -m pip install --quiet --target "$PYTHONPATH" numpy onnxruntime
 fi
+# Pages are fetched by yt-dlp.
+if ! command -v yt-dlp > /dev/null; then
+  export PYTHONPATH=$target/test-python${PYTHONPATH:+:$PYTHONPATH} PATH=$target/test-python/bin:$PATH
+  command -v yt-dlp > /dev/null || python3 -m pip install --quiet --target "$target/test-python" yt-dlp
+fi
 [ -d ../shared/assets ] || echo "skipped: ../shared/assets is not here, tests that need it check nothing"
 
 step "tests"

@@ -167,7 +167,10 @@ impl Downloader {
                         return Err(trouble.into());
                     }
                 }
-                listed => return listed,
+                listed => {
+                    self.hosts.done(&name);
+                    return listed;
+                }
             }
         }
     }
@@ -276,24 +279,25 @@ impl Downloader {
     ) -> Result<Fetched, Setback> {
         let is_page = matches!(video.location, Location::Page(_));
         let _slot = self.hosts.enter(name, &self.stopped)?;
-        match self.yt_dlp() {
-            Ok(yt_dlp) if is_page => self.by_yt_dlp(yt_dlp, video, url, folder, on_progress),
-            Err(missing) if is_page => {
-                let plain = self.by_http(url, folder, true, on_progress);
-                plain.map_err(|setback| match setback {
-                    Setback::Video(Trouble {
-                        class: Class::BadInput,
-                        message,
-                        ..
-                    }) => {
-                        let message = format!("{message}; pages need yt-dlp: {}", missing.message);
-                        Trouble::new(Class::Environment, message).into()
-                    }
-                    other => other,
-                })
-            }
-            _ => self.by_http(url, folder, false, on_progress),
+        if !is_page {
+            return self.by_http(url, folder, false, on_progress);
         }
+        let missing = match self.yt_dlp() {
+            Ok(yt_dlp) => return self.by_yt_dlp(yt_dlp, video, url, folder, on_progress),
+            Err(missing) => missing,
+        };
+        // What looks like a page may be a plain file all the same.
+        let plain = self.by_http(url, folder, true, on_progress);
+        plain.map_err(|setback| match setback {
+            Setback::Video(trouble) if trouble.class == Class::BadInput => {
+                let message = format!(
+                    "{}; pages need yt-dlp: {}",
+                    trouble.message, missing.message
+                );
+                Trouble::new(Class::Environment, message).into()
+            }
+            other => other,
+        })
     }
 
     fn by_http(
@@ -376,7 +380,7 @@ impl Downloader {
         let disk = rustix::fs::statvfs(folder).map_err(|error| on_disk(&error.into()))?;
         let there = fs::metadata(folder.join(part::PART)).map_or(0, |part| part.len());
         Ok(Cap {
-            bytes: (disk.f_bavail.saturating_mul(disk.f_frsize) + there) / 2,
+            bytes: disk.f_bavail.saturating_mul(disk.f_frsize).midpoint(there),
             is_chosen: false,
         })
     }

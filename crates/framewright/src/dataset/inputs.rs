@@ -94,21 +94,28 @@ pub fn expand_again(inputs: Inputs, lister: Lister) -> Result<Inputs, Setback> {
         notes: inputs.notes,
         ..Found::default()
     };
-    for video in inputs.videos {
+    let (mut line, mut more) = (None, 0);
+    for mut video in inputs.videos {
+        if line.replace(video.order.line) != Some(video.order.line) {
+            more = 0;
+        }
+        // What comes after an entry that became several moves on.
+        video.order.entry += more;
+        found.begin_at(video.order);
         let trouble = inputs.troubles.get(&video.video_id).cloned();
         let is_open = inputs.unexpanded.contains(&video.video_id);
-        match &video.location {
-            Location::Page(url) if is_open => {
-                found.begin_at(video.order);
-                match Url::parse(url) {
-                    Ok(url) => found.address(&video.source, &url, lister)?,
-                    Err(_) => found.add(video.source, video.location, trouble),
-                }
+        let page = match &video.location {
+            Location::Page(url) if is_open => Url::parse(url).ok(),
+            _ => None,
+        };
+        match page {
+            Some(url) => {
+                let begun = video.order.entry;
+                found.address(&video.source, &url, lister)?;
+                let end = found.at.map_or(begun, |order| order.entry);
+                more += end.saturating_sub(begun + 1);
             }
-            _ => {
-                found.begin_at(video.order);
-                found.add_known(video, trouble);
-            }
+            None => found.add_known(video, trouble),
         }
     }
     Ok(found.finish())

@@ -12,12 +12,12 @@ use crate::exit::{Exit, fail};
 
 use super::{Product, cannot_write, python, python_failed};
 
-/// The newest that the code was tested with, or newer: sites break older ones.
-const REQUIREMENT: &str = "yt-dlp[default]>=2026.10.26";
+/// The newest there is that runs here; the least version is that of [`crate::dataset::download::yt_dlp::OLDEST`].
+const REQUIREMENT: &str = "yt-dlp[default]>=2025.11.12";
 
 const YT_DLP: &Product = &Product {
     name: "yt-dlp",
-    package: "yt-dlp 2026.10.26 or newer",
+    package: "yt-dlp 2025.11.12 or newer, or what it needs",
     command: "framewright setup --yt-dlp",
     instead: "put a yt-dlp on PATH",
 };
@@ -57,4 +57,15 @@ pub(super) fn install(
     };
     replaced.map_err(|error| cannot_write(&error, &target))?;
     Ok((found.version, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::download::yt_dlp::OLDEST;
+
+    #[test]
+    fn what_is_fetched_is_new_enough_for_the_download() {
+        assert!(REQUIREMENT.ends_with(OLDEST) && YT_DLP.package.contains(OLDEST));
+    }
 }

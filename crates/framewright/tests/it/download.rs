@@ -411,12 +411,15 @@ fn a_private_address_is_refused_unless_it_is_named() {
     assert_eq!(other.requests("/a.mp4").len(), 0);
 }
 
+/// Path, headers, body, and what is said of it.
+type Case<'a> = (&'a str, &'a [(&'static str, &'a str)], &'a [u8], &'a str);
+
 #[test]
 fn what_is_no_video_is_refused_and_leaves_nothing() {
     let bench = Bench::new();
     let film = film(20_000);
     let html = b"<!DOCTYPE html><html><title>Before you continue</title></html>";
-    let cases: [(&str, &[(&'static str, &str)], &[u8], &str); 7] = [
+    let cases: [Case; 7] = [
         (
             "/1.mp4",
             &[("Content-Type", "text/html; charset=utf-8")],

@@ -38,21 +38,22 @@ pub fn trouble_of_status(status: u16, headers: &HeaderMap, url: &Url) -> Trouble
 /// How long the server asks to wait: seconds or a date, by its own clock where it tells the time.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = header(headers, "retry-after")?;
-    let wait = match text.parse::<u64>() {
-        Ok(secs) => Duration::from_secs(secs),
-        Err(_) => {
-            let until = unix_secs_of_date(text)?;
-            let now = header(headers, "date").and_then(unix_secs_of_date);
-            let here = || SystemTime::now().duration_since(UNIX_EPOCH).ok();
-            let now = now.or_else(|| here().map(|since| since.as_secs()))?;
-            Duration::from_secs(until.saturating_sub(now))
-        }
+    let wait = if let Ok(secs) = text.parse::<u64>() {
+        Duration::from_secs(secs)
+    } else {
+        let until = unix_secs_of_date(text)?;
+        let now = header(headers, "date").and_then(unix_secs_of_date);
+        let here = || SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        let now = now.or_else(|| here().map(|since| since.as_secs()))?;
+        Duration::from_secs(until.saturating_sub(now))
     };
     Some(wait.min(MOST_RETRY_AFTER))
 }
 
 /// Seconds since 1970 of HTTP's preferred form of a date, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
 fn unix_secs_of_date(text: &str) -> Option<u64> {
+    /// From 1 March of year 0.
+    const DAYS_TO_1970: u64 = 719_468;
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let mut words = text.split_once(", ")?.1.split(' ');
     let day: u64 = words.next()?.parse().ok()?;
@@ -74,7 +75,6 @@ fn unix_secs_of_date(text: &str) -> Option<u64> {
         (year - 1, month + 9)
     };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
-    const DAYS_TO_1970: u64 = 719_468;
     Some((days - DAYS_TO_1970) * 86_400 + hours * 3600 + minutes * 60 + secs)
 }
 
@@ -91,15 +91,13 @@ pub fn not_video_by_type(content_type: Option<&str>) -> Option<String> {
     let content_type = content_type?.split(';').next()?.trim().to_ascii_lowercase();
     let what = match content_type.as_str() {
         "text/html" | "application/xhtml+xml" => "a web page",
-        "application/json" | "text/xml" | "application/xml" | "text/css" | "text/javascript" => {
-            "a document"
-        }
+        "application/json" | "text/xml" | "application/xml" | "text/css" | "text/javascript"
+        | "application/pdf" => "a document",
         "application/vnd.apple.mpegurl"
         | "application/x-mpegurl"
         | "audio/mpegurl"
         | "audio/x-mpegurl"
         | "application/dash+xml" => "a playlist",
-        "application/pdf" => "a document",
         image if image.starts_with("image/") => "a picture",
         _ => return None,
     };

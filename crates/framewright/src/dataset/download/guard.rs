@@ -147,9 +147,12 @@ fn refused_v4(ip: Ipv4Addr) -> Option<&'static str> {
         // The metadata service of Azure and the like, which lies among public addresses.
         [168, 63, 129, 16] => Some("metadata"),
         [224..=239, ..] => Some("multicast"),
-        [240..=255, ..] => Some("reserved"),
-        [192, 0, 0, _] | [192, 0, 2, _] | [192, 88, 99, _] => Some("reserved"),
-        [198, 18..=19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => Some("reserved"),
+        [240..=255, ..]
+        | [192, 0, 0 | 2, _]
+        | [192, 88, 99, _]
+        | [198, 18..=19, ..]
+        | [198, 51, 100, _]
+        | [203, 0, 113, _] => Some("reserved"),
         _ => None,
     }
 }
@@ -170,8 +173,8 @@ fn refused_v6(ip: Ipv6Addr) -> Option<&'static str> {
         [0xfec0..=0xfeff, ..] => Some("site-local"),
         [0xfc00..=0xfdff, ..] => Some("private"),
         [0xff00..=0xffff, ..] => Some("multicast"),
-        [0x2001, 0x0db8, ..] => Some("reserved"),
-        [0x2000..=0x3fff, ..] => None,
+        [0x2001, second, ..] if second != 0x0db8 => None,
+        [0x2000 | 0x2003..=0x3fff, ..] => None,
         _ => Some("reserved"),
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::pause::{LOOK_EVERY, Stopped, sleep};
 use crate::dataset::trouble::{Class, Setback, Trouble};
 
-/// Most downloads at the same time from YouTube, which bans early.
+/// Most downloads at the same time from `YouTube`, which bans early.
 const MOST_FROM_YOUTUBE: usize = 2;
 
 /// How long things wait; tests shorten it.
@@ -35,7 +35,7 @@ impl Default for Pace {
             backoff: Duration::from_secs(1),
             short_wait: Duration::from_secs(30),
             first_pause: Duration::from_mins(5),
-            longest_pause: Duration::from_mins(60),
+            longest_pause: Duration::from_hours(1),
         }
     }
 }
@@ -44,7 +44,7 @@ impl Default for Pace {
 pub struct Hosts {
     per_host: usize,
     pace: Pace,
-    hosts: Mutex<HashMap<String, Host>>,
+    by_name: Mutex<HashMap<String, Host>>,
 }
 
 #[derive(Default)]
@@ -73,7 +73,7 @@ impl Hosts {
         Self {
             per_host: per_host.max(1),
             pace,
-            hosts: Mutex::default(),
+            by_name: Mutex::default(),
         }
     }
 
@@ -157,7 +157,7 @@ impl Hosts {
 
     /// A panic elsewhere leaves nothing half done here.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Host>> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,7 +191,7 @@ fn paused(name: &str, class: Class, left: Duration) -> Trouble {
 
 const YOUTUBE: &str = "youtube.com";
 
-/// The name under which an address counts: its host, with the port where that is not the usual one. YouTube is one host.
+/// The name under which an address counts: its host, with the port where that is not the usual one. `YouTube` is one host.
 pub fn name_of(url: &url::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let is_of = |domain: &str| {

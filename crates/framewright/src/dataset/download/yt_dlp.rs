@@ -154,7 +154,7 @@ impl YtDlp {
                     OsString::from("--version"),
                 ],
                 VERSION_WITHIN,
-                |line| version = line.trim().to_owned(),
+                |line| line.trim().clone_into(&mut version),
                 || begin.elapsed() > VERSION_WITHIN,
             )
             .map_err(|error| Trouble::new(Class::Environment, format!("{error:#}")))?;
@@ -286,7 +286,11 @@ impl YtDlp {
             return Err(self.why_nothing(&found, job.config, &watched.tail).into());
         };
         let file = info.filepath.clone().unwrap_or_default();
-        if !file.starts_with(&folder) || !file.is_file() {
+        // A title may hold a line break and what looks like our line: only our own file is believed.
+        let is_ours = file.parent() == Some(folder.as_path())
+            && file.file_stem() == Some(OsStr::new(job.video_id))
+            && fs::symlink_metadata(&file).is_ok_and(|about| about.is_file());
+        if !is_ours {
             let message = "yt-dlp says that it is done, but there is no file";
             return Err(Trouble::new(Class::Truncated, message).into());
         }

@@ -9,10 +9,6 @@ fn no_lister(_: &Url) -> Result<Listing, Setback> {
     panic!("nobody is to be asked")
 }
 
-fn single(_: &Url) -> Result<Listing, Setback> {
-    Ok(Listing::default())
-}
-
 fn sources(inputs: &Inputs) -> Vec<&str> {
     let sources = inputs.videos.iter().map(|video| video.source.as_str());
     sources.collect()
@@ -157,22 +153,22 @@ fn ids_are_those_of_the_place() {
     assert_ne!(video_id(&Location::File(path)), id);
 }
 
-fn list_of(urls: &[&str]) -> Result<Listing, Setback> {
+fn list_of(urls: &[&str]) -> Listing {
     let entries = urls.iter().map(|url| ListEntry {
         url: Url::parse(url).unwrap(),
         is_list: url.contains("tab"),
     });
-    Ok(Listing {
+    Listing {
         entries: Some(entries.collect()),
         notes: vec!["2 of its entries are deleted or private: number 3, 4".into()],
-    })
+    }
 }
 
 #[test]
 fn a_playlist_becomes_its_entries_and_tabs_theirs() {
     let mut lister = |url: &Url| match url.path() {
-        "/@channel" => list_of(&["https://h/tab1", "https://h/9"]),
-        "/tab1" => list_of(&["https://h/1", "https://h/2.mp4", "https://h/9"]),
+        "/@channel" => Ok(list_of(&["https://h/tab1", "https://h/9"])),
+        "/tab1" => Ok(list_of(&["https://h/1", "https://h/2.mp4", "https://h/9"])),
         other => panic!("{other}"),
     };
     let inputs = expand(&texts(&["https://h/@channel"]), &[], &mut lister).unwrap();
@@ -196,7 +192,7 @@ fn a_playlist_becomes_its_entries_and_tabs_theirs() {
 #[test]
 fn a_page_that_could_not_be_asked_is_asked_again_and_nothing_else() {
     let mut lister = |url: &Url| match url.path() {
-        "/ok" => single(url),
+        "/ok" => Ok(Listing::default()),
         "/list" => Err(Trouble::new(Class::Network, "timed out").into()),
         _ => Err(Trouble::new(Class::Permanent, "private").into()),
     };
@@ -215,7 +211,7 @@ fn a_page_that_could_not_be_asked_is_asked_again_and_nothing_else() {
     let mut lister = |url: &Url| {
         asked += 1;
         assert_eq!(url.path(), "/list");
-        list_of(&["https://h/1", "https://h/2"])
+        Ok(list_of(&["https://h/1", "https://h/2"]))
     };
     let again = expand_again(stored, &mut lister).unwrap();
     assert_eq!(asked, 1);
@@ -225,8 +221,8 @@ fn a_page_that_could_not_be_asked_is_asked_again_and_nothing_else() {
     assert_eq!(again.troubles.len(), 1);
     // As if it had gone well at once.
     let mut whole = |url: &Url| match url.path() {
-        "/ok" => single(url),
-        "/list" => list_of(&["https://h/1", "https://h/2"]),
+        "/ok" => Ok(Listing::default()),
+        "/list" => Ok(list_of(&["https://h/1", "https://h/2"])),
         _ => Err(Trouble::new(Class::Permanent, "private").into()),
     };
     assert_eq!(expand(&given, &[], &mut whole).unwrap(), again);
@@ -244,4 +240,28 @@ fn videos_of_well_known_sites_are_not_asked_for_lists() {
     assert!(!one("https://www.youtube.com/embed/videoseries?list=x"));
     assert!(!one("https://vimeo.com/channels/x"));
     assert!(!one("https://example.org/a"));
+}
+
+#[test]
+fn what_comes_after_a_tab_that_was_asked_again_moves_on() {
+    let given = texts(&["https://h/@channel"]);
+    let mut lister = |url: &Url| match url.path() {
+        "/@channel" => Ok(list_of(&["https://h/tab1", "https://h/8", "https://h/9"])),
+        _ => Err(Trouble::new(Class::Rate, "later").into()),
+    };
+    let first = expand(&given, &[], &mut lister).unwrap();
+    assert_eq!(first.videos.len(), 3);
+    let mut lister = |url: &Url| match url.path() {
+        "/tab1" => Ok(list_of(&["https://h/1", "https://h/2", "https://h/3"])),
+        other => panic!("{other}"),
+    };
+    let again = expand_again(first, &mut lister).unwrap();
+    let found: Vec<_> = again
+        .videos
+        .iter()
+        .map(|video| (video.order.entry, &video.location))
+        .collect();
+    let expected = ["1", "2", "3", "8", "9"].map(|id| Location::Page(format!("https://h/{id}")));
+    let expected: Vec<_> = (0..).zip(&expected).collect();
+    assert_eq!(found, expected);
 }
