@@ -16,11 +16,13 @@ if [ -z "${FRAMEWRIGHT_ORT:-}" ]; then
   XDG_DATA_HOME=$target/test-data cargo run --locked --quiet --package framewright -- setup
   export FRAMEWRIGHT_ORT=$target/test-data/framewright/libonnxruntime.so
 fi
-# The independent computation of the pixels is in Python.
-if ! python3 -c 'import numpy, onnxruntime' 2> /dev/null; then
+# The independent computation of the pixels and the readers of datasets are in Python.
+modules='numpy, onnxruntime, pycocotools, webdataset, datasets, pyarrow, mlcroissant, PIL, yaml'
+if ! python3 -c "import $modules" 2> /dev/null; then
   export PYTHONPATH=$target/test-python
-  python3 -c 'import numpy, onnxruntime' 2> /dev/null ||
-    python3 -m pip install --quiet --target "$PYTHONPATH" numpy onnxruntime
+  python3 -c "import $modules" 2> /dev/null ||
+    python3 -m pip install --quiet --upgrade --target "$PYTHONPATH" numpy onnxruntime pycocotools webdataset datasets \
+      pyarrow mlcroissant pillow pyyaml
 fi
 # Pages are fetched by yt-dlp.
 if ! command -v yt-dlp > /dev/null; then

@@ -28,6 +28,7 @@ mod croissant;
 mod folder;
 mod hub;
 mod imagefolder;
+mod objects;
 mod provenance;
 mod tar;
 pub(crate) mod text;

@@ -1,7 +1,7 @@
 //! `report.html`: a page to look at the dataset by, one file, without scripts.
 //!
 //! ```text
-//! Dataset + RunFacts ─▶ summary · parts · classes · drops · doubtful duplicates · gallery · videos · stages · notes
+//! Dataset + RunFacts ─▶ summary · notes · parts · classes · drops · samples · doubtful duplicates · videos · trouble · stages
 //! ```
 //! Pictures are links into the dataset's folders, so the page works from the disk as long as it stays where it is.
 //!
@@ -104,6 +104,7 @@ pub fn render(
     let title = markup(&page.view.name);
     let sections = [
         tables::summary(&page, facts),
+        tables::notes(&page),
         tables::parts(&page),
         tables::classes(&page),
         tables::drops(&page),
@@ -112,7 +113,6 @@ pub fn render(
         tables::videos(&page),
         tables::failed(facts),
         tables::stages(facts),
-        tables::notes(&page),
     ];
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

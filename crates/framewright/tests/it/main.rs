@@ -16,6 +16,7 @@ mod download;
 mod download_pages;
 mod engines;
 mod env;
+mod export;
 mod interrupt;
 mod models;
 mod quality;

@@ -17,6 +17,7 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
 import pyarrow.parquet as parquet
 from PIL import Image
@@ -282,7 +283,8 @@ def check_croissant(path, frames):
             content = (path.parent / file["contentUrl"]).read_bytes()
             check(hashlib.sha256(content).hexdigest() == file["sha256"], f"croissant: {file['name']}: another hash")
         else:
-            found = {picture.stem for picture in path.parent.glob(file["includes"])}
+            includes = file["includes"] if isinstance(file["includes"], list) else [file["includes"]]
+            found = {picture.stem for pattern in includes for picture in path.parent.glob(pattern)}
             check(found == set(frames.kept), f"croissant: {file['includes']} finds {len(found)} pictures")
     try:
         import mlcroissant
@@ -319,7 +321,7 @@ def main():
             done.append(name)
     check(done, f"nothing to check in {root}")
     check_card(root, frames)
-    hidden = [path.name for path in root.iterdir() if path.name.startswith(".")]
+    hidden = [path.name for path in root.glob(".*") if path.suffix in (".new", ".old")]
     check(not hidden, f"left behind: {hidden}")
     if frames.cut_groups:
         print(f"note: {len(frames.cut_groups)} groups are in several parts, cut in time")

@@ -181,7 +181,9 @@ fn files(formats: &[Format], to: &mut String) -> std::fmt::Result {
             Format::Coco => {
                 "`coco/`: COCO, `annotations/instances_<part>.json` beside a folder of pictures per part"
             }
-            Format::Yolo => "`yolo/`: train with `data=yolo/data.yaml`",
+            Format::Yolo => {
+                "`yolo/`: give its `data.yaml` by an absolute path: older readers look for another in a place of their own"
+            }
             Format::Voc => "`voc/`: Pascal VOC",
             Format::WebDataset => "`webdataset/`: tar files, `<part>-{000000..}.tar`",
             Format::ImageFolder => {

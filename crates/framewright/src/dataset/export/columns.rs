@@ -121,7 +121,7 @@ impl<'r, R> Group<'_, 'r, R> {
         self.levels::<T>(&values, &defined, Some(&repeated))
     }
 
-    /// The next column with its definition and repetition levels.
+    /// The next column with its definition and repetition levels; without the latter, the former are 1 or 0: there or not.
     pub(super) fn levels<T: DataType>(
         &mut self,
         values: &[T::T],
@@ -133,8 +133,12 @@ impl<'r, R> Group<'_, 'r, R> {
             .next_column()?
             .context("the schema has fewer columns")?;
         let typed = column.typed::<T>();
-        let is_optional = typed.get_descriptor().max_def_level() > 0;
-        typed.write_batch(values, is_optional.then_some(defined), repeated)?;
+        let deepest = typed.get_descriptor().max_def_level();
+        let scaled: Vec<i16> = match repeated {
+            Some(_) => defined.to_vec(),
+            None => defined.iter().map(|there| there * deepest).collect(),
+        };
+        typed.write_batch(values, (deepest > 0).then_some(&*scaled), repeated)?;
         column.close()?;
         Ok(())
     }

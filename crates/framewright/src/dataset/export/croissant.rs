@@ -4,6 +4,7 @@
 //! `frames.parquet` are a record set, the pictures of each format that has them as files are file sets.
 //! `datePublished` is left to whoever publishes: a date would make every export another one.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -34,7 +35,7 @@ pub(super) fn describe(
         "description": "A row for every frame that was looked at, kept or not.",
         "contentUrl": PROVENANCE,
         "contentSize": format!("{} B", content.len()),
-        "encodingFormat": "application/vnd.apache.parquet",
+        "encodingFormat": "application/x-parquet",
         "sha256": hex(Sha256::digest(&content).as_slice()),
     })];
     distribution.extend(formats.iter().filter_map(|format| pictures(view, *format)));
@@ -65,20 +66,34 @@ fn pictures(view: &View<'_>, format: Format) -> Option<Value> {
         Format::ImageFolder => "imagefolder/*",
         Format::WebDataset | Format::Parquet | Format::Croissant => return None,
     };
-    let extension = view.config.extract.format.extension();
-    let kind = match extension {
-        "jpg" => "image/jpeg",
+    let names = view.pictures.iter().map(|picture| &picture.file_name);
+    let extensions: BTreeSet<&str> = names.filter_map(|name| name.rsplit('.').next()).collect();
+    let kinds = extensions.iter().map(|&extension| match extension {
+        "jpg" | "jpeg" => "image/jpeg",
         "png" => "image/png",
         _ => "image/webp",
-    };
+    });
+    let kinds: BTreeSet<&str> = kinds.collect();
+    let includes = extensions
+        .iter()
+        .map(|extension| format!("{folder}/*.{extension}"));
     Some(json!({
         "@type": "cr:FileSet",
         "@id": format!("{}-pictures", format.word()),
         "name": format!("{}-pictures", format.word()),
         "description": format!("The pictures of the format {}.", format.word()),
-        "encodingFormat": kind,
-        "includes": format!("{folder}/*.{extension}"),
+        "encodingFormat": one_or_all(kinds),
+        "includes": one_or_all(includes),
     }))
+}
+
+/// As JSON-LD likes it: a list only where there are several.
+fn one_or_all<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> Value {
+    let mut values: Vec<Value> = values.into_iter().map(Into::into).collect();
+    match values.len() {
+        1 => values.remove(0),
+        _ => Value::Array(values),
+    }
 }
 
 fn splits(view: &View<'_>) -> Value {

@@ -8,13 +8,14 @@ use std::fs;
 
 use anyhow::Context as _;
 use parquet::basic::Compression;
-use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Value, json};
 
 use super::columns::{Group, Table, at, properties};
 use super::folder::NewFolder;
+use super::objects;
 use super::view::{self, Picture, View};
 use super::{Stopped, check};
 use crate::dataset::record::Split;
@@ -22,24 +23,19 @@ use crate::dataset::record::Split;
 const ROWS_PER_GROUP: usize = 100;
 const BYTES_PER_GROUP: usize = 64 << 20;
 
-const SCHEMA: &str = "required group image {
-        required binary bytes;
-        required binary path (UTF8);
+/// All may be null, though nothing is: the library believes the types of `huggingface` only where they are exactly those
+/// that it would have written itself.
+const SCHEMA: &str = "optional group image {
+        optional binary bytes;
+        optional binary path (UTF8);
     }
-    required binary image_id (UTF8);
-    required int32 width;
-    required int32 height;
-    required binary video_id (UTF8);
-    required int64 frame_index;
-    required double pts_secs;
-    required binary source (UTF8);";
-
-const OBJECTS: &str = "required group objects {
-        required group bbox (LIST) { repeated group list {
-            required group element (LIST) { repeated group list { required float element; } }
-        } }
-        required group categories (LIST) { repeated group list { required int64 element; } }
-    }";
+    optional binary image_id (UTF8);
+    optional int32 width;
+    optional int32 height;
+    optional binary video_id (UTF8);
+    optional int64 frame_index;
+    optional double pts_secs;
+    optional binary source (UTF8);";
 
 /// A picture and the content of its file.
 struct Row<'a> {
@@ -86,7 +82,11 @@ fn write_shard(
     pictures: &[&Picture<'_>],
     stopped: Stopped<'_>,
 ) -> anyhow::Result<()> {
-    let objects = if view.is_labelled() { OBJECTS } else { "" };
+    let objects = if view.is_labelled() {
+        objects::SCHEMA
+    } else {
+        ""
+    };
     let schema = format!("message pictures {{ {SCHEMA} {objects} }}");
     let mut table = Table::create(to.file(name)?, &schema, how(view))?;
     let mut rows: Vec<Row<'_>> = Vec::new();
@@ -138,9 +138,9 @@ fn features(view: &View<'_>) -> Value {
     });
     if view.is_labelled() {
         let list = |of: Value| json!({"feature": of, "_type": "Sequence"});
-        let four = json!({"feature": value("float32"), "length": 4, "_type": "Sequence"});
         let class = json!({"names": view.classes.names, "_type": "ClassLabel"});
-        features["objects"] = json!({"bbox": list(four), "categories": list(class)});
+        features["objects"] =
+            json!({"bbox": list(list(value("float32"))), "categories": list(class)});
     }
     features
 }
@@ -159,47 +159,5 @@ fn columns(view: &View<'_>, to: &mut Group<'_, '_, Row<'_>>) -> anyhow::Result<(
     if !view.is_labelled() {
         return Ok(());
     }
-    let (values, levels) = nested_boxes(to.rows());
-    to.levels::<FloatType>(&values, &levels.defined, Some(&levels.repeated))?;
-    let (values, levels) = categories(to.rows());
-    to.levels::<Int64Type>(&values, &levels.defined, Some(&levels.repeated))
-}
-
-/// Where the values of nested lists belong: how deep each is defined, and at which depth a list goes on.
-#[derive(Default)]
-struct Levels {
-    defined: Vec<i16>,
-    repeated: Vec<i16>,
-}
-
-fn nested_boxes(rows: &[Row<'_>]) -> (Vec<f32>, Levels) {
-    let (mut values, mut levels) = (Vec::new(), Levels::default());
-    for row in rows {
-        if row.picture.boxes.is_empty() {
-            levels.defined.push(0);
-            levels.repeated.push(0);
-        }
-        for (number, found) in row.picture.boxes.iter().enumerate() {
-            values.extend(found.xywh.map(|side| side as f32));
-            levels.defined.extend([2; 4]);
-            levels.repeated.extend([i16::from(number > 0), 2, 2, 2]);
-        }
-    }
-    (values, levels)
-}
-
-fn categories(rows: &[Row<'_>]) -> (Vec<i64>, Levels) {
-    let (mut values, mut levels) = (Vec::new(), Levels::default());
-    for row in rows {
-        if row.picture.boxes.is_empty() {
-            levels.defined.push(0);
-            levels.repeated.push(0);
-        }
-        for (number, found) in row.picture.boxes.iter().enumerate() {
-            values.push(i64::from(found.class));
-            levels.defined.push(1);
-            levels.repeated.push(i16::from(number > 0));
-        }
-    }
-    (values, levels)
+    objects::columns(to, |row| &row.picture.boxes)
 }

@@ -138,7 +138,8 @@ pub(crate) fn source(video: &DatasetVideo) -> String {
     without_credentials(&video.video.source)
 }
 
-fn without_credentials(text: &str) -> String {
+/// An address without user name and password; any other text as it is.
+pub(crate) fn without_credentials(text: &str) -> String {
     let Ok(mut url) = url::Url::parse(text) else {
         return text.to_owned();
     };

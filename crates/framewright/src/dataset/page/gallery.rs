@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::dataset::export::text::markup;
-use crate::dataset::export::view::Picture;
+use crate::dataset::export::view::{BoundingBox, Picture};
 use crate::dataset::page::tables::more;
 use crate::dataset::page::{Page, colour, section};
 use crate::dataset::record::{DatasetFrame, Drop};
@@ -69,22 +69,28 @@ fn boxes(page: &Page<'_>, picture: &Picture<'_>) -> String {
     }
     let [width, height] = picture.video.size;
     let letters = f64::from(width) / 22.0;
-    let drawn = picture.boxes.iter().map(|found| {
-        let [x, y, w, h] = found.xywh;
+    let rectangle = |found: &BoundingBox| {
+        let ([x, y, w, h], colour) = (found.xywh, colour(found.class));
         format!(
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" stroke=\"{}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{letters:.1}\" stroke-width=\"{:.1}\">{} {:.2}</text>",
-            colour(found.class),
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"none\" stroke=\"{colour}\"/>"
+        )
+    };
+    let label = |found: &BoundingBox| {
+        let [x, y, ..] = found.xywh;
+        format!(
+            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"{letters:.1}\" stroke-width=\"{:.1}\" fill=\"#fff\">{} {:.2}</text>",
             x + letters * 0.2,
             y + letters,
             letters / 6.0,
             markup(page.view.classes.name(found.class)),
             found.score,
         )
-    });
+    };
+    // The names last, so that no rectangle hides one.
+    let rectangles: String = picture.boxes.iter().map(rectangle).collect();
+    let labels: String = picture.boxes.iter().map(label).collect();
     format!(
-        "<svg viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\">{}</svg>",
-        drawn.collect::<String>()
+        "<svg viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\">{rectangles}{labels}</svg>"
     )
 }
 

@@ -144,7 +144,7 @@ pub(super) fn failed(facts: &RunFacts) -> String {
             };
             format!(
                 "<tr><td>{}</td><td class=\"bad\">{}</td><td>{}{details}</td></tr>\n",
-                markup(&video.source),
+                markup(&view::without_credentials(&video.source)),
                 trouble.class.word(),
                 markup(&trouble.message),
             )
