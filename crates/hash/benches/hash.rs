@@ -70,7 +70,7 @@ fn noise(n: u64) -> u64 {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(20).measurement_time(std::time::Duration::from_secs(2)).warm_up_time(std::time::Duration::from_secs(1));
+    config = Criterion::default().sample_size(20).measurement_time(std::time::Duration::from_secs(2));
     targets = measuring, searching
 }
 criterion_main!(benches);

@@ -109,7 +109,11 @@ proptest! {
     }
 
     #[test]
-    fn the_nearest_entries_are_those_of_the_least_distances(entries in fingerprints(60), asked in fingerprints(6), end in 0_usize..70) {
+    fn the_nearest_entries_are_those_of_the_least_distances(
+        entries in fingerprints(60),
+        asked in fingerprints(6),
+        end in 0_usize..70,
+    ) {
         let thresholds = Thresholds::NORMAL;
         for isa in Isa::available() {
             let mut index = Index::with(isa, thresholds);
