@@ -8,11 +8,9 @@
 //! Invariant: what is in the folder was fetched from the address in the journal.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,6 +24,14 @@ use super::pause::Stopped;
 use crate::dataset::config::DownloadConfig;
 use crate::dataset::trouble::{Class, Setback, Trouble};
 use crate::process::{Tool, Watched};
+
+use listing::{EntryLine, listing};
+use options::{MOST_SLEEPS, common, download_args};
+
+pub use listing::{ListEntry, Listing};
+
+mod listing;
+mod options;
 
 /// The oldest version that has all options used here.
 pub const OLDEST: &str = "2025.11.12";
@@ -78,24 +84,6 @@ impl Info {
         let count = self.playlist_count.filter(|&count| count > 1)?;
         Some(format!("the first of {count} videos of its page"))
     }
-}
-
-/// What a page was found to be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// Addresses of the entries, in order; none when the page is a single video.
-    pub entries: Option<Vec<ListEntry>>,
-    /// Entries that are not there, and the like.
-    pub notes: Vec<String>,
-}
-
-/// An entry of a playlist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListEntry {
-    /// Its address.
-    pub url: Url,
-    /// Whether it is a playlist itself, such as the tab of a channel.
-    pub is_list: bool,
 }
 
 /// What one download needs.
@@ -348,118 +336,8 @@ impl YtDlp {
     }
 }
 
-/// Least and most seconds of the wait before a download, in multiples of the wait between two requests: 10 to 20 s by
-/// default, as yt-dlp's preset `sleep` has them.
-const LEAST_SLEEPS: f64 = 10.0;
-const MOST_SLEEPS: f64 = 20.0;
-
 fn secs(secs: f64) -> Duration {
     Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX)
-}
-
-/// Options of every call.
-fn common(config: &DownloadConfig, folder: &Path) -> Result<Vec<OsString>, Trouble> {
-    let socket_timeout = format!("{}", config.stall_timeout.min(20.0));
-    let fixed = "--ignore-config --no-plugin-dirs --no-cache-dir --no-update --no-exec --no-playlist \
-                 --newline --no-quiet --color never --js-runtimes deno --js-runtimes node --proxy";
-    let mut args: Vec<OsString> = fixed.split_whitespace().map(OsString::from).collect();
-    args.extend(["", "--ffmpeg-location", NO_FFMPEG].map(OsString::from));
-    args.extend(["--socket-timeout", &socket_timeout].map(OsString::from));
-    args.extend(
-        "--retries 5 --extractor-retries 3"
-            .split(' ')
-            .map(OsString::from),
-    );
-    if config.sleep > 0.0 {
-        args.extend([
-            "--sleep-requests".into(),
-            format!("{}", config.sleep).into(),
-        ]);
-    }
-    if let Some(cookies) = &config.cookies {
-        let copy = folder.join(COOKIES);
-        copy_cookies(cookies, &copy).map_err(|error| {
-            let message = format!("{error}, cannot read the cookies {}", cookies.display());
-            Trouble::new(Class::Environment, message)
-        })?;
-        args.extend([OsString::from("--cookies"), copy.into()]);
-    }
-    Ok(args)
-}
-
-/// yt-dlp writes to its cookie file; each process gets a copy that nobody else may read.
-fn copy_cookies(from: &Path, to: &Path) -> io::Result<()> {
-    let content = fs::read(from)?;
-    let _ = fs::remove_file(to);
-    File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to)?
-        .write_all(&content)
-}
-
-fn download_args(job: &Job, folder: &Path) -> Result<Vec<OsString>, Trouble> {
-    let config = job.config;
-    let mut args = common(config, folder)?;
-    let mut add = |option: &str, value: String| {
-        args.extend([OsString::from(option), OsString::from(value)]);
-    };
-    let height = config.height;
-    let longest = config
-        .max_duration
-        .map_or(String::new(), |most| format!(" & duration<=?{most}"));
-    let fields = "%(.{extractor_key,title,license,duration,live_status,playlist_count,filepath})j";
-    // Video alone where there is a choice: half the requests, nothing to merge.
-    add("--format", format!("bv*[height<={height}]/b"));
-    add("--format-sort", format!("res:{height},vcodec:h264"));
-    add(
-        "--match-filters",
-        format!("!is_live & !is_upcoming{longest}"),
-    );
-    add(
-        "--progress-template",
-        format!("download:{PROGRESS}%(progress)j"),
-    );
-    add("--progress-delta", "1".into());
-    add("--print", format!("pre_process:{FOUND}{fields}"));
-    add("--print", format!("after_move:{MOVED}{fields}"));
-    add("--fragment-retries", "10".into());
-    add("--concurrent-fragments", "2".into());
-    add("--throttled-rate", "100K".into());
-    add("--trim-filenames", "120".into());
-    add("--fixup", "never".into());
-    // A page that was not found to be a playlist when the inputs were read gives its first video.
-    add("--playlist-items", "1".into());
-    add("--max-filesize", job.cap.bytes.to_string());
-    add("--output", format!("{}.%(ext)s", job.video_id));
-    if let Some(rate) = config.rate_limit {
-        add("--limit-rate", rate.to_string());
-    }
-    if config.sleep > 0.0 {
-        add("--retry-sleep", "http:exp=1:30".into());
-        add("--retry-sleep", "fragment:exp=1:20".into());
-        add(
-            "--min-sleep-interval",
-            format!("{}", LEAST_SLEEPS * config.sleep),
-        );
-        add(
-            "--max-sleep-interval",
-            format!("{}", MOST_SLEEPS * config.sleep),
-        );
-    }
-    let flags = "--progress --no-simulate --abort-on-unavailable-fragments --no-mtime \
-                 --no-download-archive --continue";
-    args.extend(flags.split_whitespace().map(OsString::from));
-    let path = |kind: &str, path: &Path| {
-        let mut value = OsString::from(kind);
-        value.push(path);
-        [OsString::from("--paths"), value]
-    };
-    args.extend(path("home:", folder));
-    args.extend(path("temp:", &folder.join("tmp")));
-    args.extend([OsString::from("--"), OsString::from(job.url.as_str())]);
-    Ok(args)
 }
 
 /// Makes the folder; what is there of another address, or of another choice of format, goes away.
@@ -506,69 +384,6 @@ impl ProgressLine {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct EntryLine {
-    url: Option<String>,
-    webpage_url: Option<String>,
-    ie_key: Option<String>,
-    #[serde(rename = "_type")]
-    kind: Option<String>,
-    playlist_index: Option<u64>,
-    title: Option<String>,
-}
-
-/// From the lines of a flat playlist to its entries; entries without an address or a line are reported.
-fn listing(lines: Vec<EntryLine>, max_entries: usize) -> Listing {
-    if let [only] = lines.as_slice()
-        && only.playlist_index.is_none()
-    {
-        return Listing::default();
-    }
-    let mut listing = Listing::default();
-    let mut entries = Vec::new();
-    let mut missing: BTreeSet<u64> = BTreeSet::new();
-    let mut next = 1;
-    for line in lines {
-        let index = line.playlist_index.unwrap_or(next);
-        if index > max_entries as u64 {
-            let note = format!("only its first {max_entries} entries are taken");
-            listing.notes.push(note);
-            break;
-        }
-        missing.extend(next..index);
-        next = index + 1;
-        let is_gone = matches!(
-            line.title.as_deref(),
-            Some("[Deleted video]" | "[Private video]")
-        );
-        let url = line.url.or(line.webpage_url);
-        let url = url.and_then(|url| Url::parse(&url).ok());
-        match url.filter(|url| matches!(url.scheme(), "http" | "https")) {
-            Some(url) if !is_gone => {
-                let is_tab = matches!(
-                    line.ie_key.as_deref(),
-                    Some("YoutubeTab" | "YoutubePlaylist")
-                );
-                let is_list = is_tab || line.kind.as_deref() == Some("playlist");
-                entries.push(ListEntry { url, is_list });
-            }
-            _ => {
-                missing.insert(index);
-            }
-        }
-    }
-    if !missing.is_empty() {
-        let count = missing.len();
-        let first: Vec<String> = missing.iter().take(20).map(u64::to_string).collect();
-        let first = first.join(", ");
-        let note = format!("{count} of its entries are deleted or private: number {first}");
-        listing.notes.push(note);
-    }
-    listing.entries = Some(entries);
-    listing
-}
-
 /// Compares dates such as `2025.11.12` and `2026.10.26.232500`.
 fn is_older(version: &str, than: &str) -> bool {
     let numbers = |text: &str| -> Vec<u64> {
@@ -590,56 +405,5 @@ mod tests {
         assert!(!is_older(OLDEST, OLDEST));
         assert!(!is_older("2025.11.12.232500", OLDEST));
         assert!(!is_older("2026.10.26", OLDEST));
-    }
-
-    fn line(index: u64, url: &str) -> EntryLine {
-        EntryLine {
-            url: Some(url.into()),
-            playlist_index: Some(index),
-            ..EntryLine::default()
-        }
-    }
-
-    #[test]
-    fn entries_that_are_not_there_are_reported() {
-        let gone = EntryLine {
-            title: Some("[Deleted video]".into()),
-            ..line(4, "https://h/4")
-        };
-        let lines = vec![
-            line(1, "https://h/1"),
-            line(3, "file:///etc/passwd"),
-            gone,
-            line(5, "https://h/5"),
-        ];
-        let listing = listing(lines, 10);
-        let urls: Vec<_> = listing
-            .entries
-            .unwrap()
-            .into_iter()
-            .map(|entry| entry.url.to_string())
-            .collect();
-        assert_eq!(urls, ["https://h/1", "https://h/5"]);
-        assert_eq!(
-            listing.notes,
-            ["3 of its entries are deleted or private: number 2, 3, 4"]
-        );
-    }
-
-    #[test]
-    fn a_long_list_is_cut_and_said_so() {
-        let lines = (1..=4).map(|n| line(n, "https://h/x")).collect();
-        let listing = listing(lines, 3);
-        assert_eq!(listing.entries.unwrap().len(), 3);
-        assert_eq!(listing.notes, ["only its first 3 entries are taken"]);
-    }
-
-    #[test]
-    fn a_page_with_one_video_is_no_list() {
-        let only = EntryLine {
-            playlist_index: None,
-            ..line(1, "https://h/x")
-        };
-        assert_eq!(listing(vec![only], 3).entries, None);
     }
 }
