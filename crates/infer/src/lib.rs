@@ -1,4 +1,4 @@
-//! Upscaling networks and the engines that run them.
+//! Networks and the engines that run them: for upscaling, detection and comparison by meaning.
 //!
 //! ```text
 //! Model::open(name or path) ─▶ Model ─▶ upscalers(n) ─▶ one Box<dyn Upscaler> per worker thread
@@ -11,6 +11,9 @@
 //! Three engines stand behind the trait: [`nearest`], the diagnostic scaler `nearest-x2` that needs no network; `native`,
 //! our own kernels for networks of the Compact family; and `ort`, ONNX Runtime, loaded while the program runs. Nothing
 //! needs the library before a file is opened that the others do not run. [`builtin`] models need no file either.
+//!
+//! Networks that look at pictures and make none stand beside them, all run by ONNX Runtime: [`detect`] finds objects,
+//! [`embed`] makes vectors of pictures and texts. Each is opened once and makes one session for each thread.
 
 pub mod builtin;
 pub mod detect;

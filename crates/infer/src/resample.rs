@@ -8,7 +8,7 @@ use framewright_media::Picture;
 /// How a picture is resized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
-    /// Between the two nearest samples, also when shrinking: OpenCV's `INTER_LINEAR`.
+    /// Between the two nearest samples, also when shrinking: `OpenCV`'s `INTER_LINEAR`.
     Linear,
     /// A triangle that widens when shrinking: Pillow's `BILINEAR`.
     Triangle,
@@ -35,8 +35,9 @@ pub(crate) fn resize(picture: &Picture, width: usize, height: usize, filter: Fil
             let from = &picture.data[3 * picture.width * y..][..3 * picture.width];
             narrow(from, &columns, row);
             if filter != Filter::Linear {
-                row.iter_mut()
-                    .for_each(|value| *value = f32::from(to_byte(*value)));
+                for value in row {
+                    *value = f32::from(to_byte(*value));
+                }
             }
         }
     }

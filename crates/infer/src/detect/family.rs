@@ -8,9 +8,9 @@ use crate::resample::Filter;
 /// A way in which detectors take pictures and give boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    /// `[1, 4 + classes, anchors]`: centre and size in pixels of the input, scores. YOLOv8 and later, `YOLOv5u`.
+    /// `[1, 4 + classes, anchors]`: centre and size in pixels of the input, scores. `YOLOv8` and later, `YOLOv5u`.
     Yolo,
-    /// `[1, n, 6]`: corners in pixels of the input, score, class; overlaps are gone. YOLOv10, YOLO26, `nms=True`.
+    /// `[1, n, 6]`: corners in pixels of the input, score, class; overlaps are gone. `YOLOv10`, YOLO26, `nms=True`.
     YoloEnd,
     /// `[1, queries, 6]` or `[1, queries, 4 + classes]`: centre and size as parts of the input. Ultralytics' RT-DETR.
     RtDetr,
@@ -24,17 +24,17 @@ pub(super) enum Family {
     YoloX,
     /// The same, computed to pixels of the input.
     YoloXDecoded,
-    /// `[1, 3 · anchors, 5 + classes]` in pixels of the input. YOLOv5, YOLOv7; YOLOv6 with one anchor.
+    /// `[1, 3 · anchors, 5 + classes]` in pixels of the input. `YOLOv5`, `YOLOv7`; `YOLOv6` with one anchor.
     YoloV5,
-    /// `[n, 7]`: picture, corners in pixels of the input, class, score. YOLOv7 with `--end2end`.
+    /// `[n, 7]`: picture, corners in pixels of the input, class, score. `YOLOv7` with `--end2end`.
     YoloV7End,
-    /// `[1, anchors, classes + 4 · bins]`: scores, then how likely each distance is. NanoDet-Plus.
+    /// `[1, anchors, classes + 4 · bins]`: scores, then how likely each distance is. `NanoDet-Plus`.
     NanoDet,
     /// The same in an output of scores and one of distances for each stride.
     PicoDet,
     /// `[1, 5 + classes, rows, columns]` of the stride 16.
     FastestDet,
-    /// `[n, 6]`: class, score, corners, for `image` and `scale_factor`. PaddleDetection.
+    /// `[n, 6]`: class, score, corners, for `image` and `scale_factor`. `PaddleDetection`.
     Paddle,
 }
 
@@ -192,8 +192,10 @@ impl Ends<'_> {
                         .unwrap_or(values - 4),
                 );
             }
-            (Family::YoloEnd, &[1, _, values]) if values >= 6 => {}
-            (Family::RtDetr, &[1, _, 6]) => {}
+            // These do not show how many classes there are.
+            (Family::YoloEnd, &[1, _, 6..=usize::MAX])
+            | (Family::RtDetr, &[1, _, 6])
+            | (Family::YoloV7End, &[_, 7]) => {}
             (Family::RtDetr, &[1, _, values]) if values > 4 => classes = Some(values - 4),
             (Family::YoloX | Family::YoloXDecoded | Family::YoloV5, &[1, anchors, values])
                 if values > 5 =>
@@ -212,7 +214,6 @@ impl Ends<'_> {
             {
                 classes = Some(values - 5);
             }
-            (Family::YoloV7End, &[_, 7]) => {}
             (Family::Paddle, &[_, 6]) if self.paddle() => {}
             (Family::DetrDeploy, _) => outputs = self.deployed()?,
             (Family::Detr | Family::DetrSoftmax, _) => {
@@ -256,7 +257,9 @@ impl Ends<'_> {
     /// Classes of a `NanoDet` row: what the four distances leave, which have 8 bins unless the names say otherwise.
     pub(super) fn distance_classes(&self, values: usize) -> Option<usize> {
         let classes = match self.names {
-            Some(names) if values > names && (values - names) % 4 == 0 && values - names >= 8 => {
+            Some(names)
+                if values > names && (values - names).is_multiple_of(4) && values - names >= 8 =>
+            {
                 names
             }
             _ => values.checked_sub(32)?,

@@ -94,16 +94,18 @@ impl Reader<'_> {
         let mut text = String::new();
         loop {
             match self.next()? {
-                '\\' => text.extend(self.escape()?),
+                // A line that goes on.
+                '\\' if self.skip('\n') => {}
+                '\\' => text.push(self.escape()?),
                 end if end == quote => return Some(text),
                 char => text.push(char),
             }
         }
     }
 
-    /// The character of an escape after its backslash; the inner None for a line that goes on.
-    fn escape(&mut self) -> Option<Option<char>> {
-        Some(Some(match self.next()? {
+    /// The character of an escape, after its backslash.
+    fn escape(&mut self) -> Option<char> {
+        Some(match self.next()? {
             'n' => '\n',
             't' => '\t',
             'r' => '\r',
@@ -114,7 +116,6 @@ impl Reader<'_> {
             'x' => self.code(2)?,
             'u' => self.code(4)?,
             'U' => self.code(8)?,
-            '\n' => return Some(None),
             first @ '0'..='7' => {
                 let more = self.0.bytes().take(2);
                 let more = more
@@ -126,7 +127,7 @@ impl Reader<'_> {
             }
             char @ ('\\' | '\'' | '"' | '/') => char,
             _ => return None,
-        }))
+        })
     }
 
     fn code(&mut self, digits: usize) -> Option<char> {
@@ -158,21 +159,12 @@ pub(super) fn coco(count: usize) -> Option<Vec<String>> {
     match count {
         80 => Some(COCO.map(str::to_owned).to_vec()),
         91 => {
-            let mut names = COCO.iter();
-            let name = |i: usize| match COCO_GAPS.contains(&i) {
-                true => None,
-                false => names.next().copied(),
-            };
-            let named = (0..91)
-                .map(name)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .enumerate();
-            Some(
-                named
-                    .map(|(i, name)| name.map_or_else(|| unnamed(i), str::to_owned))
-                    .collect(),
-            )
+            let mut named: Vec<String> = (0..91).map(unnamed).collect();
+            let used = (0..91).filter(|number| !COCO_GAPS.contains(number));
+            for (number, name) in used.zip(COCO) {
+                name.clone_into(&mut named[number]);
+            }
+            Some(named)
         }
         _ => None,
     }

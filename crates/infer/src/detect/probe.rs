@@ -15,14 +15,8 @@ pub(super) fn picture() -> Picture {
             let inside = x.abs_diff(width / 2).pow(2) + y.abs_diff(height / 2).pow(2) < 150 * 150;
             let block = (x / 80 + y / 60) % 2 * 60;
             let shade = if inside { 200 } else { block + 40 };
-            data.extend(
-                [
-                    shade,
-                    (x * 255 / width + shade) / 2,
-                    (y * 255 / height + shade) / 2,
-                ]
-                .map(|v| v as u8),
-            );
+            // Red by shade, green growing to the right, blue downwards.
+            data.extend([shade, x * 255 / width, y * 255 / height].map(|v| v as u8));
         }
     }
     Picture {

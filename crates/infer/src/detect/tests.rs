@@ -454,7 +454,7 @@ fn nanodet_and_picodet_have_distances_from_their_points() {
     let there = 64 + 6;
     let far = distances([1, 0, 1, 1]);
     let mut values = Vec::new();
-    for i in 0..POINTS + 1 {
+    for i in 0..=POINTS {
         values.extend(if i == there { [0.1, 0.9] } else { [0.0, 0.0] });
         values.extend_from_slice(&far);
     }

@@ -23,8 +23,8 @@ pub(super) enum Kind {
 
 /// The means and standard deviations that CLIP was trained with.
 const CLIP: ([f32; 3], [f32; 3]) = (
-    [0.481_454_66, 0.457_827_5, 0.408_210_73],
-    [0.268_629_54, 0.261_302_58, 0.275_777_1],
+    [0.481_454_67, 0.457_827_5, 0.408_210_72],
+    [0.268_629_55, 0.261_302_6, 0.275_777_1],
 );
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
@@ -180,6 +180,9 @@ impl Look {
     }
 }
 
+/// Longest side of an input.
+const LARGEST: usize = 8192;
+
 /// The one input, which has to be a picture.
 fn picture_input(inputs: &[Port]) -> Result<&Port, String> {
     let [port] = inputs else {
@@ -198,6 +201,15 @@ fn picture_input(inputs: &[Port]) -> Result<&Port, String> {
             );
         }
     }
+    if let Some(side) = port.shape[2..]
+        .iter()
+        .flatten()
+        .find(|&&side| side > LARGEST)
+    {
+        return Err(format!(
+            "the model's input has a side of {side} pixels, {LARGEST} is the most"
+        ));
+    }
     match port.element {
         Element::F32 | Element::F16 => Ok(port),
         _ => Err("the model's input is neither float32 nor float16".to_owned()),
@@ -209,7 +221,13 @@ fn picture_input(inputs: &[Port]) -> Result<&Port, String> {
 pub(super) fn output(outputs: &[Port], names: &[&str]) -> Result<Output, String> {
     let is_float = |port: &Port| matches!(port.element, Element::F32 | Element::F16);
     // An undeclared shape may be anything.
-    let is_vector = |port: &Port| is_float(port) && matches!(port.shape.len(), 0 | 2 | 4);
+    let is_vector = |port: &Port| {
+        let shape = &port.shape[..];
+        // A map of features has no single place.
+        let pooled = |side: &Option<usize>| side.is_none_or(|side| side == 1);
+        is_float(port)
+            && (matches!(shape, [] | [_, _]) || (shape.len() == 4 && shape[2..].iter().all(pooled)))
+    };
     let named = names.iter().find_map(|name| {
         outputs
             .iter()

@@ -90,8 +90,8 @@ fn scaled(vector: [f32; 3]) -> [f32; 3] {
 /// What CLIP makes of a picture of one colour.
 fn clip_of(colour: [u8; 3]) -> [f32; 3] {
     let (mean, deviation) = (
-        [0.481_454_66, 0.457_827_5, 0.408_210_73],
-        [0.268_629_54, 0.261_302_58, 0.275_777_1],
+        [0.481_454_67, 0.457_827_5, 0.408_210_72],
+        [0.268_629_55, 0.261_302_6, 0.275_777_1],
     );
     scaled(std::array::from_fn(|i| {
         (f32::from(colour[i]) / 255.0 - mean[i]) / deviation[i]
