@@ -8,6 +8,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
@@ -40,6 +41,8 @@ pub enum Action {
         /// Whether yt-dlp is fetched, instead of ONNX Runtime.
         yt_dlp: bool,
     },
+    /// The process of its own in which a video is decoded; started by `framewright dataset`.
+    DatasetWorker(WorkerArgs),
     /// `framewright models list`.
     ListModels {
         /// Whether as JSON.
@@ -74,6 +77,20 @@ enum Command {
         #[arg(long)]
         yt_dlp: bool,
     },
+    /// Decode a video for `framewright dataset`
+    #[command(hide = true)]
+    DatasetWorker(WorkerArgs),
+}
+
+/// What the decoding process of `framewright dataset` is told.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct WorkerArgs {
+    /// What to do, as JSON
+    pub request: String,
+    /// The video
+    pub file: PathBuf,
+    /// The folder to write to
+    pub folder: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,6 +129,7 @@ pub fn parse<A: Into<OsString> + Clone>(
 ) -> Result<Action, clap::Error> {
     match Cli::try_parse_from(args)?.command {
         Command::Setup { yt_dlp } => Ok(Action::Setup { yt_dlp }),
+        Command::DatasetWorker(args) => Ok(Action::DatasetWorker(args)),
         Command::Models(ModelsCommand::List { json }) => Ok(Action::ListModels { json }),
         Command::Upscale(args) => {
             let options = args.into_options();

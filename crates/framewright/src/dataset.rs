@@ -15,6 +15,7 @@ pub mod dedup;
 pub mod download;
 pub mod export;
 pub mod extract;
+pub mod filter;
 pub mod inputs;
 pub mod page;
 pub mod record;

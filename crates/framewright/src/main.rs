@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use framewright::cli::{self, Action, ProgressMode};
+use framewright::dataset::extract;
 use framewright::exit::Exit;
 use framewright::report;
 use framewright::screen::Screen;
@@ -36,6 +37,10 @@ fn main() -> ExitCode {
             };
             let result = run(&screen).and_then(|done| report::print(&done.summary()));
             (screen, result.map(|()| Exit::Ok))
+        }
+        Action::DatasetWorker(args) => {
+            let screen = Screen::new(ProgressMode::None, false);
+            (screen, extract::work(args))
         }
         Action::ListModels { json } => {
             let screen = Screen::new(ProgressMode::None, false);

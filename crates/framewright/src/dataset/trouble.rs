@@ -105,6 +105,8 @@ impl fmt::Display for Trouble {
     }
 }
 
+impl std::error::Error for Trouble {}
+
 /// Why work on a video ended without a result.
 #[derive(Debug)]
 pub enum Setback {

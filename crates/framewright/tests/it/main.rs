@@ -17,6 +17,7 @@ mod download_pages;
 mod engines;
 mod env;
 mod export;
+mod extract;
 mod interrupt;
 mod models;
 mod quality;

@@ -44,6 +44,12 @@ impl Extent {
         } else {
             raw.start_time as f64 / 1e6
         };
+        // MP4 counts from the beginning of its time line, of which an empty edit may leave a part without packets.
+        let start = if clip.container.starts_with("mov") {
+            start.min(0.0)
+        } else {
+            start
+        };
         let announced = clip.duration_secs.map(|duration| start + duration);
         let indexed = clip
             .video

@@ -79,9 +79,12 @@ fn open_part(
     n_packets: u64,
     interrupt: &Interrupt,
 ) -> Result<Decoder, Error> {
-    let actions = (0..n_packets).map(|n| match part.contains(&n) {
-        true => Action::Decode,
-        false => Action::Skip,
+    let actions = (0..n_packets).map(|n| {
+        if part.contains(&n) {
+            Action::Decode
+        } else {
+            Action::Skip
+        }
     });
     Decoder::open_selected(path, 1, interrupt, Some(actions.collect()))
 }

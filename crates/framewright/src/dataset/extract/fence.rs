@@ -1,0 +1,177 @@
+//! What keeps a decoder that was taken over by its input from the rest of the machine: limits of the process, and
+//! Landlock. Set before the file is opened, and never lifted.
+//!
+//! | | may |
+//! |---|---|
+//! | read | the video, and libraries |
+//! | write | one folder |
+//! | connect by TCP | nowhere, where the kernel is 6.7 or newer |
+//! | memory | 4 GiB of data |
+//! | time | half an hour and a second for each 50 kB of the file, of the processor |
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, RestrictionStatus,
+    Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
+    path_beneath_rules,
+};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use crate::dataset::config::SandboxMode;
+use crate::exit::{Exit, fail};
+
+/// Where programs keep what they load.
+const LIBRARIES: [&str; 4] = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache"];
+const DATA_BYTES: u64 = 4 << 30;
+/// Largest file it may write: a picture, or the rows of all frames.
+const FILE_BYTES: u64 = 1 << 30;
+const OPEN_FILES: u64 = 64;
+
+/// Limits of this process, for a video of so many bytes.
+///
+/// # Errors
+/// The system refuses a limit.
+pub(super) fn limit(file_bytes: u64) -> anyhow::Result<()> {
+    // A write beyond the limit is then an error and not the end.
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::<AtomicBool>::default())
+        .context("cannot watch for SIGXFSZ")?;
+    for (resource, limit) in [
+        (Resource::Core, 0),
+        (Resource::Nofile, OPEN_FILES),
+        (Resource::Fsize, FILE_BYTES),
+        (Resource::Data, DATA_BYTES),
+        (Resource::Cpu, 1800 + file_bytes / 50_000),
+    ] {
+        let both = Rlimit {
+            current: Some(limit),
+            maximum: Some(limit),
+        };
+        setrlimit(resource, both).with_context(|| format!("cannot limit {resource:?}"))?;
+    }
+    Ok(())
+}
+
+/// Fences in the calling thread and those it starts: `file` may be read, `folder` written to. Gives what of it the system
+/// does not have.
+///
+/// # Errors
+/// With [`SandboxMode::Require`], when anything is missing ([`Exit::Unavailable`]).
+pub(super) fn enclose(
+    file: &Path,
+    folder: &Path,
+    mode: SandboxMode,
+) -> anyhow::Result<Option<String>> {
+    if mode == SandboxMode::Off {
+        return Ok(None);
+    }
+    let missing = match restrict(file, folder).map(|status| status.ruleset) {
+        Ok(RulesetStatus::FullyEnforced) => return Ok(None),
+        Ok(RulesetStatus::PartiallyEnforced) => {
+            "this kernel fences in the decoder in part only; it needs Linux 6.12 for all of it"
+                .into()
+        }
+        Ok(RulesetStatus::NotEnforced) => {
+            "this kernel has no Landlock: the decoder may read and write all that you may".into()
+        }
+        Err(error) => format!("the decoder is not fenced in: {error}"),
+    };
+    if mode == SandboxMode::Require {
+        let message = format!("{missing}; allow that with sandbox = \"auto\" in [extract]");
+        return Err(fail(Exit::Unavailable, message));
+    }
+    Ok(Some(missing))
+}
+
+fn restrict(file: &Path, folder: &Path) -> Result<RestrictionStatus, RulesetError> {
+    let writing = AccessFs::ReadFile
+        | AccessFs::ReadDir
+        | AccessFs::WriteFile
+        | AccessFs::MakeReg
+        | AccessFs::RemoveFile
+        | AccessFs::Truncate;
+    Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ABI::V5))?
+        .handle_access(AccessNet::from_all(ABI::V4))?
+        .scope(Scope::from_all(ABI::V6))?
+        .create()?
+        .add_rules(path_beneath_rules(
+            LIBRARIES,
+            AccessFs::ReadFile | AccessFs::ReadDir,
+        ))?
+        // A path that is not there gives no rule: opening it tells why.
+        .add_rules(path_beneath_rules([file], AccessFs::ReadFile))?
+        .add_rules(path_beneath_rules([folder], writing))?
+        .restrict_self()
+}
+
+/// The size of the video, for [`limit`]; 0 where it is not there, which its opening will tell.
+pub(super) fn size_of(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Landlock holds for a thread, so this test fences in itself and no other.
+    #[test]
+    fn what_is_fenced_in_reads_one_file_and_writes_to_one_folder() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = outside.path().join("frames");
+        fs::create_dir(&folder).unwrap();
+        let [video, secret] = ["video.mp4", "secret.txt"].map(|name| outside.path().join(name));
+        fs::write(&video, "video").unwrap();
+        fs::write(&secret, "secret").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        match enclose(&video, &folder, SandboxMode::Auto).unwrap() {
+            None => {}
+            Some(missing) => return println!("skipped: {missing}"),
+        }
+        let denied = |result: std::io::Result<()>| {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::PermissionDenied);
+        };
+        assert_eq!(fs::read(&video).unwrap(), b"video");
+        fs::write(folder.join("1.jpg"), "picture").unwrap();
+        assert_eq!(fs::read(folder.join("1.jpg")).unwrap(), b"picture");
+        fs::remove_file(folder.join("1.jpg")).unwrap();
+        assert!(fs::read_dir("/usr").is_ok());
+        denied(fs::read(&secret).map(drop));
+        denied(fs::read("/etc/passwd").map(drop));
+        denied(fs::read_dir(outside.path()).map(drop));
+        denied(fs::write(outside.path().join("new"), ""));
+        denied(fs::write(&video, "other"));
+        denied(fs::remove_file(&secret));
+        denied(std::os::unix::fs::symlink(&secret, folder.join("link")));
+        denied(
+            fs::hard_link(&secret, folder.join("link")).or_else(|error| {
+                // Another file system or another reason to refuse is as good.
+                let is_cross = error.kind() == ErrorKind::CrossesDevices;
+                Err(if is_cross {
+                    ErrorKind::PermissionDenied.into()
+                } else {
+                    error
+                })
+            }),
+        );
+        denied(TcpStream::connect(address).map(drop));
+        denied(TcpListener::bind("127.0.0.1:0").map(drop));
+    }
+
+    #[test]
+    fn no_fence_is_asked_for_and_none_is_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = enclose(&folder.path().join("none"), folder.path(), SandboxMode::Off);
+        assert_eq!(missing.unwrap(), None);
+        assert!(fs::read("/etc/passwd").is_ok());
+    }
+}

@@ -1,0 +1,339 @@
+//! The worker's side: fenced in, it reads one video and writes its pictures.
+//!
+//! ```text
+//! Sampler ─▶ measure ─▶ picture or not ─▶ [ convert, encode, write, SHA-256 ] ─▶ rows ─▶ extracted.json
+//!  "decode", one thread                    "encode", one or more threads         "rows"
+//! ```
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use framewright_hash::Measurer;
+use framewright_media::{
+    Error, Health, Interrupt, Next, Orientation, Picture, PictureError, PictureKind, PlanarRgb,
+    SampleOptions, Sampler, Sampling, set_log_warnings, verify,
+};
+use framewright_pipeline::{BoxError, Cause, Control, Failure, run};
+use sha2::{Digest as _, Sha256};
+
+use super::fence;
+use super::measure::{Survivors, measure};
+use super::protocol::{Extract, Line, RESULT_FILE, Request, Task, Verified};
+use crate::cli::WorkerArgs;
+use crate::dataset::config::{Every, PictureFormat};
+use crate::dataset::record::{Extracted, Frame};
+use crate::dataset::trouble::{Class, Trouble};
+use crate::exit::{Exit, OrExit as _};
+
+/// How often it says that it goes on, while it does.
+const SAY_EVERY: Duration = Duration::from_millis(500);
+/// Frames between decoding and rows, beside those in the decoder.
+const WINDOW: usize = 4;
+
+/// What the process does that [`super::extract`] and [`super::verify_file`] start.
+///
+/// # Errors
+/// The request is none, or the fence is not to be had and required. Trouble with the video is said on standard output
+/// and by the exit code.
+pub fn work(args: &WorkerArgs) -> anyhow::Result<Exit> {
+    let request: Request = serde_json::from_str(&args.request).or_exit(Exit::Usage)?;
+    set_log_warnings(false);
+    fence::limit(fence::size_of(&args.file))?;
+    if let Some(missing) = fence::enclose(&args.file, &args.folder, request.sandbox)? {
+        say(&Line::Unfenced(missing));
+    }
+    let done = match &request.task {
+        Task::Verify => check(&args.file).map(|verified| say(&Line::Verified(verified))),
+        Task::Extract(extract) => extract_to(extract, &args.file, &args.folder),
+    };
+    match done {
+        Ok(()) => Ok(Exit::Ok),
+        Err(trouble) => {
+            let exit = match trouble.class {
+                Class::Environment => Exit::Io,
+                _ => Exit::BadInput,
+            };
+            say(&Line::Trouble(trouble));
+            Ok(exit)
+        }
+    }
+}
+
+/// One line on standard output. Nobody reads it any more: then the process is about to be ended.
+fn say(line: &Line) {
+    let mut text = serde_json::to_string(line).unwrap_or_default();
+    text.push('\n');
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Says now and then that work goes on, and only when it does.
+#[derive(Clone, Default)]
+struct Pulse(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    frames: AtomicU64,
+    pictures: AtomicU64,
+    said: Mutex<Option<Instant>>,
+}
+
+impl Pulse {
+    fn beat(&self) {
+        let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+            return;
+        }
+        *said = Some(Instant::now());
+        say(&Line::Progress {
+            frames: self.0.frames.load(Ordering::Relaxed),
+            pictures: self.0.pictures.load(Ordering::Relaxed),
+        });
+    }
+}
+
+fn check(file: &Path) -> Result<Verified, Trouble> {
+    let pulse = Pulse::default();
+    let verified = verify(file, &Interrupt::default(), &mut || pulse.beat()).map_err(of_media)?;
+    if let Some(reason) = verified.truncated {
+        return Err(Trouble::new(Class::Truncated, reason));
+    }
+    let damaged = verified.damaged_frames;
+    let note = format!("{damaged} frames of its beginning and end are damaged");
+    Ok(Verified {
+        width: verified.width,
+        height: verified.height,
+        codec: verified.codec,
+        duration_secs: verified.duration_secs,
+        read_until_secs: verified.read_until_secs,
+        video_packets: verified.video_packets,
+        notes: if damaged > 0 { vec![note] } else { Vec::new() },
+    })
+}
+
+fn extract_to(request: &Extract, file: &Path, folder: &Path) -> Result<(), Trouble> {
+    let pulse = Pulse::default();
+    let extracted = match attempt(request, file, folder, false, &pulse)? {
+        Attempt::Done(extracted) => extracted,
+        Attempt::Unsure(why) => {
+            clear(folder).map_err(|error| of_io(&error))?;
+            match attempt(request, file, folder, true, &pulse)? {
+                Attempt::Done(mut extracted) => {
+                    let note = format!(
+                        "every frame was decoded, because the file is not as its packets say: {why}"
+                    );
+                    extracted.notes.push(note);
+                    extracted
+                }
+                Attempt::Unsure(why) => return Err(Trouble::new(Class::BadInput, why)),
+            }
+        }
+    };
+    let json = serde_json::to_vec(&extracted).map_err(|error| of_io(&error.into()))?;
+    fs::write(folder.join(RESULT_FILE), json).map_err(|error| of_io(&error))
+}
+
+fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(())
+}
+
+enum Attempt {
+    Done(Extracted),
+    /// The short way does not lead there.
+    Unsure(String),
+}
+
+/// A frame on its way: its row, and its pixels where it gets a picture.
+struct Looked {
+    row: Frame,
+    pixels: Option<framewright_media::Frame>,
+}
+
+fn attempt(
+    request: &Extract,
+    file: &Path,
+    folder: &Path,
+    thorough: bool,
+    pulse: &Pulse,
+) -> Result<Attempt, Trouble> {
+    let options = SampleOptions {
+        sampling: sampling(request.every),
+        max_frames: request.max_frames,
+        threads: request.threads.max(1),
+        thorough,
+    };
+    let beat = pulse.clone();
+    let sampler = Sampler::open(file, &options, &Interrupt::default(), move || beat.beat());
+    let mut sampler = sampler.map_err(of_media)?;
+    let orientation = sampler.orientation();
+    let (mut rows, mut unsure) = (Vec::new(), None);
+    let mut measurer = Measurer::new();
+    let mut survivors = Survivors::new(&request.write);
+    let mut next = || -> Result<Option<Looked>, BoxError> {
+        let sample = match sampler.next().map_err(of_media)? {
+            Next::Sample(sample) => sample,
+            Next::End => return Ok(None),
+            Next::Unsure(why) => {
+                unsure = Some(why);
+                return Ok(None);
+            }
+        };
+        let row = measure(&sample, orientation, request, &mut measurer);
+        pulse.0.frames.fetch_add(1, Ordering::Relaxed);
+        let pixels = survivors.keeps(&row).then_some(sample.frame);
+        Ok(Some(Looked { row, pixels }))
+    };
+    let encoders = vec![PlanarRgb::default(); request.threads.div_ceil(2).max(1)];
+    let ended = run(&Control::new(), |p| {
+        let looked = p.source("decode", 1, &mut next);
+        let done = p.par_map("encode", WINDOW, looked, encoders, |scratch, looked| {
+            let row = write_picture(looked, orientation, request, folder, scratch)?;
+            pulse
+                .0
+                .pictures
+                .fetch_add(u64::from(row.file.is_some()), Ordering::Relaxed);
+            pulse.beat();
+            Ok(row)
+        });
+        p.sink("rows", done, |rx| {
+            while let Some(row) = rx.recv()? {
+                rows.push(row);
+            }
+            Ok(())
+        });
+    });
+    ended.map_err(of_failure)?;
+    if let Some(why) = unsure {
+        return Ok(Attempt::Unsure(why));
+    }
+    let video = &sampler.clip().video;
+    let (width, height) = orientation.turned_size(video.width, video.height);
+    Ok(Attempt::Done(Extracted {
+        width: width as u32,
+        height: height as u32,
+        codec: video.codec.clone(),
+        duration_secs: sampler.clip().duration_secs,
+        video_frames: sampler.video_frames(),
+        frames: rows,
+        notes: notes(
+            &sampler.health(),
+            video.sample_aspect_ratio.is_some_and(|it| it.num != it.den),
+        ),
+    }))
+}
+
+fn write_picture(
+    looked: Looked,
+    orientation: Orientation,
+    request: &Extract,
+    folder: &Path,
+    scratch: &mut PlanarRgb,
+) -> Result<Frame, Trouble> {
+    let Looked { mut row, pixels } = looked;
+    let Some(pixels) = pixels else { return Ok(row) };
+    let picture = Picture::from_frame(&pixels, orientation, scratch).map_err(of_media)?;
+    let bytes = picture.encode(kind(request.format), request.quality);
+    let bytes = bytes.map_err(|error| of_picture(&error))?;
+    let name = format!("{}.{}", row.image_id, request.format.extension());
+    fs::write(folder.join(&name), &bytes).map_err(|error| of_io(&error))?;
+    row.sha256 = Some(hex(&Sha256::digest(&bytes)));
+    row.file = Some(name);
+    Ok(row)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn sampling(every: Every) -> Sampling {
+    match every {
+        Every::Frames(n) => Sampling::Frames(n),
+        Every::Seconds(secs) => Sampling::Seconds(secs),
+        Every::Keyframes => Sampling::Keyframes,
+        Every::Scenes => Sampling::Scenes,
+    }
+}
+
+fn kind(format: PictureFormat) -> PictureKind {
+    match format {
+        PictureFormat::Jpeg => PictureKind::Jpeg,
+        PictureFormat::Png => PictureKind::Png,
+        PictureFormat::Webp => PictureKind::Webp,
+    }
+}
+
+fn notes(health: &Health, is_anamorphic: bool) -> Vec<String> {
+    let counted = [
+        (health.corrupt_frames, "frames are damaged"),
+        (
+            health.refused_packets,
+            "packets of the video cannot be decoded",
+        ),
+        (
+            health.repaired_timestamps,
+            "timestamps were missing or did not increase",
+        ),
+    ];
+    let counted = counted.iter().filter(|it| it.0 > 0);
+    let mut notes: Vec<String> = counted.map(|(n, what)| format!("{n} {what}")).collect();
+    notes.extend(
+        health
+            .truncated
+            .iter()
+            .map(|what| format!("the file is cut off: {what}")),
+    );
+    if is_anamorphic {
+        notes.push("its pixels are not square; pictures have the size that is stored".into());
+    }
+    notes
+}
+
+fn of_media(error: Error) -> Trouble {
+    let class = match error {
+        Error::Read { .. } => Class::Environment,
+        _ => Class::BadInput,
+    };
+    // The path is that of our own folder.
+    let message = match error {
+        Error::BadInput { reason, .. } => reason,
+        Error::Open { cause, .. } => format!("cannot open the file: {cause}"),
+        error => error.to_string(),
+    };
+    Trouble::new(class, message)
+}
+
+fn of_picture(error: &PictureError) -> Trouble {
+    let class = match error {
+        PictureError::TooLarge { .. } => Class::TooLarge,
+        _ => Class::BadInput,
+    };
+    Trouble::new(class, error.to_string())
+}
+
+fn of_io(error: &io::Error) -> Trouble {
+    let class = match error.kind() {
+        io::ErrorKind::FileTooLarge => Class::TooLarge,
+        _ => Class::Environment,
+    };
+    Trouble::new(class, format!("cannot write pictures: {error}"))
+}
+
+fn of_failure(failure: Failure) -> Trouble {
+    match failure.cause {
+        Cause::Error(error) => match error.downcast::<Trouble>() {
+            Ok(trouble) => *trouble,
+            Err(error) => Trouble::new(Class::Environment, error.to_string()),
+        },
+        Cause::Panic(message) => {
+            let message = format!("{} panicked: {message}", failure.stage);
+            Trouble::new(Class::BadInput, message)
+        }
+    }
+}
