@@ -230,7 +230,7 @@ fn the_short_way_holds_for_every_structure_of_groups() {
         ("av1.mp4", "-c:v libsvtav1 -g 40 -preset 12".to_owned(), true),
         ("jpeg.mov", "-c:v mjpeg -q:v 3".to_owned(), true),
         ("prores.mov", "-c:v prores_ks -profile:v 0".to_owned(), true),
-        // An edit list that begins between key frames.
+        // An edit that leaves its beginning empty.
         ("late.mp4", "-c:v libx264 -g 250 -bf 2 -output_ts_offset 3.21".to_owned(), true),
     ];
     for (name, codec, is_planned) in clips {
@@ -309,10 +309,11 @@ fn damage_in_what_is_decoded_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let path = clip(
         folder.path(),
-        "in.mkv",
+        "in.mp4",
         "-c:v libx264 -g 25 -bf 2 -b:v 800k",
     );
     let mut bytes = std::fs::read(&path).unwrap();
+    // In the middle of the frames: the tables that say where they are stand behind.
     let middle = bytes.len() / 2;
     bytes[middle..middle + 3000].fill(0x5a);
     std::fs::write(&path, bytes).unwrap();
