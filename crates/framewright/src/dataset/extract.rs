@@ -360,6 +360,7 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the argument of map_err")]
 fn of_folder(error: io::Error) -> Setback {
     Trouble::new(
         Class::Environment,

@@ -5,6 +5,7 @@
 //!  "decode", one thread                    "encode", one or more threads         "rows"
 //! ```
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -249,7 +250,10 @@ fn write_picture(
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn sampling(every: Every) -> Sampling {
