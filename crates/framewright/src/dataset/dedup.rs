@@ -110,10 +110,16 @@ pub fn within_video(
 /// Phase two: for each frame that phase one has left of all videos, in input order, whether a frame of an earlier dataset
 /// or of an earlier video stands for it. None when `control` has ended it before its end.
 ///
+/// `members` are, for each of `candidates`, the frames that it stands for in its own video; empty for none. What is nearly
+/// the same as one of these is left out too, in favour of the leader: the copy of a frame that was thinned out is a copy
+/// all the same, though it may be further from the leader than the thresholds allow. Frames of a candidate's own video
+/// are not asked again, so groups do not grow along a slow movement.
+///
 /// # Errors
 /// A thread that cannot be started.
 pub fn across(
     candidates: &[Candidate<'_>],
+    members: &[Vec<&Frame>],
     earlier: &[Earlier],
     config: &DedupConfig,
     min_contrast: f32,
@@ -130,9 +136,12 @@ pub fn across(
             embedding: None,
         });
     }
-    // the candidates that have become leaders, behind those of earlier datasets
+    // who stands for each entry behind those of earlier datasets
     let mut own: Vec<&Candidate<'_>> = Vec::new();
     let mut drops = Vec::with_capacity(candidates.len());
+    let mut video = None;
+    // entries of the videos before this one
+    let mut before = 0;
     let batch = if config.embedding.is_some() {
         EMBEDDING_BATCH
     } else {
@@ -156,35 +165,38 @@ pub fn across(
         else {
             return Ok(None);
         };
-        for ((candidate, asked), found) in candidates
+        let answers = candidates
             .iter()
             .zip(&batch)
-            .zip(found.into_iter().flatten())
-        {
+            .zip(found.into_iter().flatten());
+        for ((candidate, asked), found) in answers {
+            if video.replace(candidate.video) != Some(candidate.video) {
+                before = leaders.len();
+            }
             let found = found.or_else(|| leaders.first_from(known, asked));
-            let Some(found) = found else {
+            // The first entry near enough is of this video: so none of the earlier ones is.
+            let Some(found) = found.filter(|found| found.position < before) else {
+                let stands_for = members.get(drops.len()).map_or(&[][..], Vec::as_slice);
                 leaders.push(asked);
-                own.push(candidate);
+                for member in stands_for {
+                    leaders.push(&Asked {
+                        query: fingerprint(member).into(),
+                        embedding: None,
+                    });
+                }
+                own.extend(std::iter::repeat_n(candidate, 1 + stands_for.len()));
                 drops.push(None);
                 continue;
             };
             drops.push(Some(match found.position.checked_sub(earlier.len()) {
                 None => {
-                    let earlier = &earlier[found.position];
-                    dropped(
-                        DropReason::DuplicateOfEarlierDataset,
-                        &earlier.image_id,
-                        &found,
-                    )
+                    let earlier = &earlier[found.position].image_id;
+                    dropped(DropReason::DuplicateOfEarlierDataset, earlier, &found)
                 }
-                Some(n) if own[n].video == candidate.video => {
-                    dropped(DropReason::DuplicateInVideo, &own[n].frame.image_id, &found)
+                Some(n) => {
+                    let leader = &own[n].frame.image_id;
+                    dropped(DropReason::DuplicateAcrossVideos, leader, &found)
                 }
-                Some(n) => dropped(
-                    DropReason::DuplicateAcrossVideos,
-                    &own[n].frame.image_id,
-                    &found,
-                ),
             }));
         }
     }

@@ -120,7 +120,7 @@ pub fn survey(
         .filter(|(_, leads)| **leads)
         .map(|(one, _)| *one)
         .collect();
-    let Some(drops) = across(&left, earlier, config, min_contrast, workers, control)? else {
+    let Some(drops) = across(&left, &[], earlier, config, min_contrast, workers, control)? else {
         return Ok(None);
     };
     let is_kept: Vec<bool> = drops.iter().map(Option::is_none).collect();

@@ -67,6 +67,7 @@ fn all_across(
 ) -> Vec<Option<Drop>> {
     across(
         candidates,
+        &[],
         earlier,
         config,
         MIN_CONTRAST,
@@ -107,7 +108,7 @@ fn collections() -> impl Strategy<Value = Vec<Vec<Frame>>> {
 }
 
 proptest! {
-    /// A frame is dropped if and only if a leader before it matches, and names the first one.
+    /// A frame is dropped if and only if a leader of an earlier video matches, and names the first one.
     #[test]
     fn frames_name_the_first_leader_that_matches(videos in collections()) {
         let config = DedupConfig::default();
@@ -121,13 +122,14 @@ proptest! {
                 _ => false,
             }
         };
-        let mut leaders: Vec<&Frame> = Vec::new();
+        let mut leaders: Vec<&Candidate<'_>> = Vec::new();
         let drops = all_across(&all, &[], &config, 1);
         for (candidate, drop) in all.iter().zip(&drops) {
-            let expected = leaders.iter().find(|leader| matches(leader, candidate.frame));
-            prop_assert_eq!(duplicate_of(drop.as_ref()), expected.map(|leader| leader.image_id.as_str()));
+            let mut others = leaders.iter().filter(|leader| leader.video < candidate.video);
+            let expected = others.find(|leader| matches(leader.frame, candidate.frame));
+            prop_assert_eq!(duplicate_of(drop.as_ref()), expected.map(|leader| leader.frame.image_id.as_str()));
             if expected.is_none() {
-                leaders.push(candidate.frame);
+                leaders.push(candidate);
             }
         }
     }
@@ -182,6 +184,7 @@ fn a_stopped_run_gives_nothing() {
     control.stop();
     let found = across(
         &candidates(&videos),
+        &[],
         &[],
         &DedupConfig::default(),
         MIN_CONTRAST,
@@ -281,9 +284,14 @@ fn embeddings_are_a_further_test_and_never_for_featureless_frames() {
         }),
         ..DedupConfig::default()
     };
+    let of_videos = |video: usize| Candidate {
+        video,
+        ..all[video]
+    };
+    let apart: Vec<_> = (0..all.len()).map(of_videos).collect();
     for drops in [
         within_video(&all, &config, MIN_CONTRAST),
-        all_across(&all, &[], &config, 2),
+        all_across(&apart, &[], &config, 2),
     ] {
         let dropped: Vec<_> = drops.iter().map(Option::is_some).collect();
         assert_eq!(dropped, [false, false, true, false]);
@@ -370,4 +378,36 @@ fn a_dry_run_shows_distances_and_pairs_on_both_sides() {
         page.contains("Within a video: dct up to 48 bits")
             && page.contains("Across videos: dct above 48 bits")
     );
+}
+
+#[test]
+fn the_copy_of_a_frame_that_was_thinned_out_is_left_out_in_favour_of_its_leader() {
+    let leader = frame(0, 0, 1);
+    let member = at_distance(frame(0, 1, 1), 40);
+    // 70 bits from the leader, 30 from the frame that it stands for
+    let copy = at_distance(frame(1, 0, 1), 70);
+    let videos = vec![vec![leader], vec![copy]];
+    let all = candidates(&videos);
+    let config = DedupConfig::default();
+    assert_eq!(all_across(&all, &[], &config, 1), [None, None]);
+    let members = [vec![&member], Vec::new()];
+    let control = Control::new();
+    let drops = across(&all, &members, &[], &config, MIN_CONTRAST, 1, &control);
+    let drops = drops.unwrap().unwrap();
+    assert_eq!(
+        duplicate_of(drops[1].as_ref()),
+        Some(videos[0][0].image_id.as_str())
+    );
+    assert_eq!(drops[1].as_ref().unwrap().distance, Some(30.0));
+}
+
+#[test]
+fn what_a_leader_stands_for_takes_no_further_frames_of_its_own_video() {
+    let member = at_distance(frame(0, 1, 1), 40);
+    let videos = vec![vec![frame(0, 0, 1), at_distance(frame(0, 2, 1), 70)]];
+    let members = [vec![&member], Vec::new()];
+    let (config, control) = (DedupConfig::default(), Control::new());
+    let all = candidates(&videos);
+    let drops = across(&all, &members, &[], &config, MIN_CONTRAST, 1, &control);
+    assert_eq!(drops.unwrap().unwrap(), [None, None]);
 }
