@@ -162,7 +162,8 @@ impl Downloader {
             drop(slot);
             match listed {
                 Err(Setback::Video(trouble)) => {
-                    let again = self.after(&trouble, &name, url.as_str(), &mut failed)?;
+                    let page = Location::Page(url.to_string());
+                    let again = self.after(&trouble, &name, &page, &mut failed)?;
                     if !again {
                         return Err(trouble.into());
                     }
@@ -230,7 +231,7 @@ impl Downloader {
                 if short < CLEAN_TRIES {
                     continue;
                 }
-            } else if self.after(&trouble, &name, &video.video_id, &mut failed)? {
+            } else if self.after(&trouble, &name, &video.location, &mut failed)? {
                 continue;
             }
             return Err(trouble.into());
@@ -242,15 +243,22 @@ impl Downloader {
         &self,
         trouble: &Trouble,
         name: &str,
-        key: &str,
+        at: &Location,
         failed: &mut u32,
     ) -> Result<bool, Setback> {
+        let is_page = matches!(at, Location::Page(_));
+        let key = match at {
+            Location::File(path) => path.to_string_lossy(),
+            Location::Http(url) | Location::Page(url) => url.into(),
+        };
         let asked = trouble.retry_after_secs.map(seconds);
         let pace = self.hosts.pace();
         let wait = match trouble.class {
-            Class::Network => asked.unwrap_or_else(|| backoff(pace.backoff, *failed + 1, key)),
+            Class::Network => asked.unwrap_or_else(|| backoff(pace.backoff, *failed + 1, &key)),
+            // A server of files that wants a password for one of them may give the others.
+            Class::Auth if !is_page => return Ok(false),
             Class::Rate | Class::Auth => {
-                let pause = self.hosts.pause(name, trouble.class, asked);
+                let pause = self.hosts.pause(name, trouble.class, is_page, asked);
                 if trouble.class == Class::Auth || pause > pace.short_wait {
                     let mut trouble = trouble.clone();
                     trouble.retry_after_secs = Some(pause.as_secs_f64());

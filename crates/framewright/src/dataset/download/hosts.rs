@@ -23,8 +23,10 @@ pub struct Pace {
     pub backoff: Duration,
     /// Pauses up to this are waited for; a longer one is trouble at once.
     pub short_wait: Duration,
-    /// First pause of a host that says "too many requests" without saying for how long; doubled every time.
+    /// First pause of a site that says "too many requests" without saying for how long; doubled every time.
     pub first_pause: Duration,
+    /// The same for a server of plain files, which seldom means more than the moment.
+    pub first_file_pause: Duration,
     /// Longest pause of our own choice.
     pub longest_pause: Duration,
 }
@@ -35,6 +37,7 @@ impl Default for Pace {
             backoff: Duration::from_secs(1),
             short_wait: Duration::from_secs(30),
             first_pause: Duration::from_mins(5),
+            first_file_pause: Duration::from_secs(5),
             longest_pause: Duration::from_hours(1),
         }
     }
@@ -107,7 +110,18 @@ impl Hosts {
 
     /// A host says "later" or asks who we are: nothing more is asked of it for as long as it says, or as we choose. Gives
     /// how long that is.
-    pub fn pause(&self, name: &str, class: Class, asked: Option<Duration>) -> Duration {
+    pub fn pause(
+        &self,
+        name: &str,
+        class: Class,
+        is_page: bool,
+        asked: Option<Duration>,
+    ) -> Duration {
+        let first = if is_page {
+            self.pace.first_pause
+        } else {
+            self.pace.first_file_pause
+        };
         let mut hosts = self.lock();
         let host = hosts.entry(name.to_owned()).or_default();
         let left = host
@@ -117,7 +131,7 @@ impl Hosts {
         let chosen = if left.is_zero() {
             let doubled = 2_u32.saturating_pow(host.pauses);
             host.pauses += 1;
-            (self.pace.first_pause.saturating_mul(doubled)).min(self.pace.longest_pause)
+            (first.saturating_mul(doubled)).min(self.pace.longest_pause)
         } else {
             left
         };
@@ -250,7 +264,7 @@ mod tests {
     #[test]
     fn a_long_pause_is_trouble_at_once_and_says_when() {
         let hosts = hosts();
-        hosts.pause("a", Class::Rate, Some(Duration::from_mins(2)));
+        hosts.pause("a", Class::Rate, true, Some(Duration::from_mins(2)));
         let Err(Setback::Video(trouble)) = hosts.enter("a", &never()) else {
             panic!("it is paused");
         };
@@ -263,7 +277,7 @@ mod tests {
     fn a_short_pause_is_waited_for_and_one_tries_alone() {
         let hosts = hosts();
         let begin = Instant::now();
-        hosts.pause("a", Class::Rate, Some(Duration::from_millis(100)));
+        hosts.pause("a", Class::Rate, true, Some(Duration::from_millis(100)));
         let slot = hosts.enter("a", &never()).unwrap();
         assert!(begin.elapsed() >= Duration::from_millis(100));
         assert!(is_full(&hosts, "a"));
@@ -277,14 +291,14 @@ mod tests {
         let hosts = hosts();
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            pauses.push(hosts.pause("a", Class::Rate, None).as_secs() / 60);
+            pauses.push(hosts.pause("a", Class::Rate, true, None).as_secs() / 60);
             // Answers that were under way when the pause began.
-            hosts.pause("a", Class::Rate, None);
+            hosts.pause("a", Class::Rate, true, None);
             hosts.lock().get_mut("a").unwrap().pause = None;
         }
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
         hosts.done("a");
-        assert_eq!(hosts.pause("a", Class::Rate, None).as_secs() / 60, 5);
+        assert_eq!(hosts.pause("a", Class::Rate, true, None).as_secs() / 60, 5);
     }
 
     #[test]
