@@ -8,7 +8,8 @@
 //!                           which yt-dlp may find a playlist ───┘
 //! ```
 //! Rules: a line is an address when it begins with `http://` or `https://`; else an existing path, else a pattern when it
-//! holds `*`, `?` or `[`, else a path that is not there. Relative paths of a list are relative to the list's folder.
+//! holds `*`, `?` or `[`, else a path that is not there. Relative paths of a list are relative to the list's folder, or,
+//! where they are not there, to where we are: so are those of lists that other tools have made.
 //! In folders, files with the extension of a video count, in the order of the bytes of their paths; what begins with a
 //! dot does not, and folders that are links are not entered. A pattern takes every file that it matches, and folders
 //! like the above. An address whose path ends in the extension of a video is fetched as a plain file; every other one is
@@ -56,17 +57,22 @@ pub struct Inputs {
 /// Asks what a page holds; [`super::download::Downloader::list`] in a run.
 pub type Lister<'a> = &'a mut dyn FnMut(&Url) -> Result<Listing, Setback>;
 
-/// Reads the inputs and then the lists, and finds every video they name.
+/// Reads the inputs, whose relative paths are relative to `folder`, and then the lists, and finds every video they name.
 ///
 /// # Errors
 /// A list cannot be read (65), or the run is stopping.
-pub fn expand(inputs: &[String], lists: &[PathBuf], lister: Lister) -> Result<Inputs, Setback> {
+pub fn expand(
+    inputs: &[String],
+    folder: &Path,
+    lists: &[PathBuf],
+    lister: Lister,
+) -> Result<Inputs, Setback> {
     let mut lines: Vec<lists::Line> = Vec::new();
     for text in inputs.iter().map(|text| text.trim()) {
         if !text.is_empty() {
             lines.push(lists::Line {
                 text: text.to_owned(),
-                folder: PathBuf::new(),
+                folder: folder.to_owned(),
             });
         }
     }

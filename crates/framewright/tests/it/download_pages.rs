@@ -310,7 +310,7 @@ fn a_feed_becomes_its_entries_and_a_video_stays_one() {
     bench.config.max_entries = 2;
     let downloader = bench.downloader();
     let inputs = [feed.clone(), single.clone()];
-    let found = expand(&inputs, &[], &mut |url| downloader.list(url)).unwrap();
+    let found = expand(&inputs, Path::new(""), &[], &mut |url| downloader.list(url)).unwrap();
     let locations: Vec<_> = found
         .videos
         .into_iter()

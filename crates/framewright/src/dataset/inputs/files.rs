@@ -40,9 +40,15 @@ impl Entry {
     }
 }
 
-/// What a line that is no address names; at least one entry. Relative to `folder`, unless that is empty.
+/// What a line that is no address names; at least one entry. Relative to `folder`, else to where we are.
 pub fn find(text: &str, folder: &Path) -> Vec<Entry> {
-    let path = folder.join(text);
+    let beside = folder.join(text);
+    let here = Path::new(text);
+    let path = if !beside.exists() && here.exists() {
+        here.to_owned()
+    } else {
+        beside
+    };
     let trouble = match fs::metadata(&path) {
         Ok(about) if about.is_dir() => return in_folder(text, &path),
         Ok(_) => None,

@@ -34,7 +34,7 @@ fn a_list_has_marks_comments_and_line_ends_of_any_system() {
         "\u{feff}# mine\r\n\r\n  a b.mp4 \r\nc.mkv\rhttps://h/d.mp4",
     )
     .unwrap();
-    let inputs = expand(&[], &[list], &mut no_lister).unwrap();
+    let inputs = expand(&[], Path::new(""), &[list], &mut no_lister).unwrap();
     assert_eq!(sources(&inputs), ["a b.mp4", "c.mkv", "https://h/d.mp4"]);
     assert_eq!(inputs.troubles, BTreeMap::new());
     assert_eq!(
@@ -48,7 +48,7 @@ fn a_list_has_marks_comments_and_line_ends_of_any_system() {
 fn a_list_that_cannot_be_read_ends_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("list.txt");
-    let exit = |list: &Path| match expand(&[], &[list.to_owned()], &mut no_lister) {
+    let exit = |list: &Path| match expand(&[], Path::new(""), &[list.to_owned()], &mut no_lister) {
         Err(Setback::Run(error)) => Exit::of(&error),
         other => panic!("{other:?}"),
     };
@@ -74,7 +74,7 @@ fn a_folder_gives_its_videos_deeply_by_the_bytes_of_their_paths() {
     }
     std::os::unix::fs::symlink(root, root.join("a/loop")).unwrap();
     let text = root.to_str().unwrap();
-    let inputs = expand(&texts(&[text]), &[], &mut no_lister).unwrap();
+    let inputs = expand(&texts(&[text]), Path::new(""), &[], &mut no_lister).unwrap();
     let expected = ["B.mp4", "a.webm", "a/z.mkv", "b.MP4"].map(|name| format!("{text}/{name}"));
     assert_eq!(sources(&inputs), expected);
     let orders: Vec<_> = inputs
@@ -94,7 +94,7 @@ fn a_pattern_gives_what_it_matches() {
     }
     let list = root.join("list.txt");
     fs::write(&list, "*/*.mp4\nno*\n").unwrap();
-    let inputs = expand(&[], &[list], &mut no_lister).unwrap();
+    let inputs = expand(&[], Path::new(""), &[list], &mut no_lister).unwrap();
     assert_eq!(sources(&inputs), ["x/1.mp4", "x/2.mp4", "y/3.mp4", "no*"]);
     assert_eq!(inputs.troubles.len(), 1);
     assert_eq!(
@@ -114,7 +114,7 @@ fn what_is_not_there_is_accounted_for() {
         "s3://b/x.mp4",
         "http://",
     ]);
-    let inputs = expand(&given, &[], &mut no_lister).unwrap();
+    let inputs = expand(&given, Path::new(""), &[], &mut no_lister).unwrap();
     assert_eq!(sources(&inputs), given);
     assert_eq!(inputs.troubles.len(), 4);
 }
@@ -132,7 +132,7 @@ fn the_same_thing_counts_once_and_is_reported() {
         "HTTP://host/v.mp4",
         "http://host/v.mp4?x",
     ]);
-    let inputs = expand(&given, &[], &mut no_lister).unwrap();
+    let inputs = expand(&given, Path::new(""), &[], &mut no_lister).unwrap();
     assert_eq!(inputs.videos.len(), 3);
     assert_eq!(inputs.notes.len(), 2);
     assert!(
@@ -171,7 +171,13 @@ fn a_playlist_becomes_its_entries_and_tabs_theirs() {
         "/tab1" => Ok(list_of(&["https://h/1", "https://h/2.mp4", "https://h/9"])),
         other => panic!("{other}"),
     };
-    let inputs = expand(&texts(&["https://h/@channel"]), &[], &mut lister).unwrap();
+    let inputs = expand(
+        &texts(&["https://h/@channel"]),
+        Path::new(""),
+        &[],
+        &mut lister,
+    )
+    .unwrap();
     assert_eq!(sources(&inputs), ["https://h/@channel"; 3]);
     let locations: Vec<_> = inputs
         .videos
@@ -202,7 +208,7 @@ fn a_page_that_could_not_be_asked_is_asked_again_and_nothing_else() {
         "https://h/private",
         "https://h/x.mp4",
     ]);
-    let first = expand(&given, &[], &mut lister).unwrap();
+    let first = expand(&given, Path::new(""), &[], &mut lister).unwrap();
     assert_eq!(first.troubles.len(), 2);
     assert_eq!(first.unexpanded, [first.videos[1].video_id.clone()]);
     let stored: Inputs = serde_json::from_str(&serde_json::to_string(&first).unwrap()).unwrap();
@@ -225,7 +231,10 @@ fn a_page_that_could_not_be_asked_is_asked_again_and_nothing_else() {
         "/list" => Ok(list_of(&["https://h/1", "https://h/2"])),
         _ => Err(Trouble::new(Class::Permanent, "private").into()),
     };
-    assert_eq!(expand(&given, &[], &mut whole).unwrap(), again);
+    assert_eq!(
+        expand(&given, Path::new(""), &[], &mut whole).unwrap(),
+        again
+    );
 }
 
 #[test]
@@ -249,7 +258,7 @@ fn what_comes_after_a_tab_that_was_asked_again_moves_on() {
         "/@channel" => Ok(list_of(&["https://h/tab1", "https://h/8", "https://h/9"])),
         _ => Err(Trouble::new(Class::Rate, "later").into()),
     };
-    let first = expand(&given, &[], &mut lister).unwrap();
+    let first = expand(&given, Path::new(""), &[], &mut lister).unwrap();
     assert_eq!(first.videos.len(), 3);
     let mut lister = |url: &Url| match url.path() {
         "/tab1" => Ok(list_of(&["https://h/1", "https://h/2", "https://h/3"])),
