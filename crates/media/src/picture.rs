@@ -66,15 +66,30 @@ impl Picture {
 }
 
 fn interleave(from: &PlanarRgb, to: &mut [[u8; 3]]) {
-    let [r, g, b] = from.planes();
-    for (((to, r), g), b) in to.iter_mut().zip(r).zip(g).zip(b) {
-        *to = [r, g, b].map(|&value| to_byte(value));
+    // Whole vectors are rounded before they are interleaved, which compilers do not find out by themselves.
+    const CHUNK: usize = 64;
+    let planes = from.planes();
+    let mut bytes = [[0; CHUNK]; 3];
+    for (n, to) in to.chunks_mut(CHUNK).enumerate() {
+        for (bytes, plane) in bytes.iter_mut().zip(planes) {
+            let values = &plane[n * CHUNK..][..to.len()];
+            for (byte, value) in bytes.iter_mut().zip(values) {
+                *byte = to_byte(*value);
+            }
+        }
+        let [r, g, b] = &bytes;
+        for (((to, r), g), b) in to.iter_mut().zip(r).zip(g).zip(b) {
+            *to = [*r, *g, *b];
+        }
     }
 }
 
-/// 0.0 to 1.0 as 0 to 255; what lies outside is cut.
+/// 0.0 to 1.0 as 0 to 255, rounded; what lies outside is cut.
 fn to_byte(value: f32) -> u8 {
-    (value * 255.0 + 0.5) as u8
+    // From 2^23 on floats are whole numbers, so adding it rounds, and the lowest bits are the result. A conversion with `as`
+    // checks for more than can come here, and no vector instruction does that.
+    const WHOLE: f32 = 8_388_608.0;
+    ((value * 255.0).clamp(0.0, 255.0) + WHOLE).to_bits() as u8
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const MAX_READ_BYTES: u64 = 2 << 30;
 /// A kind of picture file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureKind {
-    /// JPEG, chroma of half the size below quality 90.
+    /// JPEG, chroma of half the size below quality 95: most video has no more.
     Jpeg,
     /// PNG, lossless.
     Png,
@@ -76,7 +76,7 @@ impl Picture {
         match kind {
             PictureKind::Jpeg => {
                 let mut encoder = Encoder::new(&mut file, quality.clamp(1, 100));
-                encoder.set_sampling_factor(if quality < 90 {
+                encoder.set_sampling_factor(if quality < 95 {
                     SamplingFactor::F_2_2
                 } else {
                     SamplingFactor::F_1_1
