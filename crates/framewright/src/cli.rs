@@ -16,12 +16,14 @@ use crate::exit::Exit;
 use check::{check, check_encoding};
 
 pub use bench::BenchOptions;
+pub use dataset::{DatasetAction, RunOptions, ScreenOptions, Shard};
 pub(crate) use shared::bytes_of_size;
 
 pub use options::{Device, Encoder, Engine, Options, Precision, ProgressMode, Reuse};
 
 mod bench;
 mod check;
+mod dataset;
 mod options;
 mod shared;
 mod upscale;
@@ -36,13 +38,15 @@ pub enum Action {
     Upscale(Box<Options>),
     /// `framewright bench`.
     Bench(Box<BenchOptions>),
+    /// `framewright dataset`.
+    Dataset(DatasetAction),
+    /// The process of its own in which a video is decoded; started by `framewright dataset`.
+    DatasetWorker(WorkerArgs),
     /// `framewright setup`.
     Setup {
         /// Whether yt-dlp is fetched, instead of ONNX Runtime.
         yt_dlp: bool,
     },
-    /// The process of its own in which a video is decoded; started by `framewright dataset`.
-    DatasetWorker(WorkerArgs),
     /// `framewright models list`.
     ListModels {
         /// Whether as JSON.
@@ -50,7 +54,7 @@ pub enum Action {
     },
 }
 
-/// Upscales video with neural networks
+/// Upscales video with neural networks and turns videos into picture datasets
 #[derive(Debug, Parser)]
 #[command(name = "framewright", version, after_help = exit_codes())]
 #[command(arg_required_else_help = true)]
@@ -64,6 +68,9 @@ enum Command {
     /// Make a video larger: every frame, timestamp and stream in place
     #[command(after_help = exit_codes(), after_long_help = upscale::help())]
     Upscale(Box<upscale::UpscaleArgs>),
+    /// Turn videos into a picture dataset
+    #[command(subcommand, disable_help_subcommand = true)]
+    Dataset(dataset::DatasetCommand),
     /// Measure on a part of a video what speed and quality to expect here
     #[command(long_about = bench::ABOUT, after_help = exit_codes())]
     Bench(Box<bench::BenchArgs>),
@@ -131,6 +138,7 @@ pub fn parse<A: Into<OsString> + Clone>(
         Command::Setup { yt_dlp } => Ok(Action::Setup { yt_dlp }),
         Command::DatasetWorker(args) => Ok(Action::DatasetWorker(args)),
         Command::Models(ModelsCommand::List { json }) => Ok(Action::ListModels { json }),
+        Command::Dataset(command) => Ok(Action::Dataset(command.into_action())),
         Command::Upscale(args) => {
             let options = args.into_options();
             match check(&options) {

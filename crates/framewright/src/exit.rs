@@ -126,6 +126,13 @@ pub struct Fail {
     error: anyhow::Error,
 }
 
+impl Fail {
+    /// The code it is marked with.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
 impl fmt::Display for Fail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.error)

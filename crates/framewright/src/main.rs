@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use framewright::cli::{self, Action, ProgressMode};
-use framewright::dataset::extract;
 use framewright::exit::Exit;
 use framewright::report;
 use framewright::screen::Screen;
-use framewright::{bench, models, setup, upscale};
+use framewright::{bench, dataset, models, setup, upscale};
 
 /// SVT-AV1 prints its configuration to standard error by itself, unless this variable says: errors only.
 #[expect(unsafe_code, reason = "environment variables are process-wide")]
@@ -40,11 +39,17 @@ fn main() -> ExitCode {
         }
         Action::DatasetWorker(args) => {
             let screen = Screen::new(ProgressMode::None, false);
-            (screen, extract::work(args))
+            (screen, dataset::extract::work(args))
         }
         Action::ListModels { json } => {
             let screen = Screen::new(ProgressMode::None, false);
             (screen, models::list(*json).map(|()| Exit::Ok))
+        }
+        Action::Dataset(action) => {
+            silence_svt_av1();
+            let screen = dataset::screen_for(action);
+            let result = dataset::dataset(action, &screen);
+            (screen, result)
         }
         Action::Bench(options) => {
             silence_svt_av1();

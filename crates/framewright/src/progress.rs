@@ -25,9 +25,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// A run at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Frames finished.
+    /// Frames finished, or videos.
     pub done: u64,
-    /// Frames in all, as far as known.
+    /// Frames or videos in all, as far as known.
     pub total: Option<u64>,
     /// Whether the total is an estimate (from the duration, not from an index).
     pub total_is_estimate: bool,
@@ -35,6 +35,41 @@ pub struct Snapshot {
     pub repeats: u64,
     /// The stage that the others wait for.
     pub bottleneck: Option<String>,
+    /// What videos are made of, for runs that count videos.
+    pub videos: Option<VideoCounts>,
+}
+
+/// What has been done to many videos.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VideoCounts {
+    /// Videos that have trouble.
+    pub failed: u64,
+    /// Bytes fetched.
+    pub bytes: u64,
+    /// Frames looked at.
+    pub frames: u64,
+    /// Pictures shown to models.
+    pub shown: u64,
+}
+
+/// The pace of every count of a run.
+#[derive(Default)]
+struct Paces {
+    done: Pace,
+    bytes: Pace,
+    frames: Pace,
+    shown: Pace,
+}
+
+impl Paces {
+    fn push(&mut self, now_secs: f64, now: &Snapshot) {
+        self.done.push(now_secs, now.done);
+        if let Some(counts) = &now.videos {
+            self.bytes.push(now_secs, counts.bytes);
+            self.frames.push(now_secs, counts.frames);
+            self.shown.push(now_secs, counts.shown);
+        }
+    }
 }
 
 /// A running display. Ends when dropped, after a last drawing; every message said on the
@@ -92,7 +127,7 @@ struct View<F> {
     sample: F,
     bar: ProgressBar,
     bar_has_total: Option<bool>,
-    pace: Pace,
+    pace: Paces,
     started: Instant,
     last_line: Instant,
 }
@@ -109,7 +144,7 @@ impl<F: Fn() -> Snapshot> View<F> {
             sample,
             bar,
             bar_has_total: None,
-            pace: Pace::default(),
+            pace: Paces::default(),
             started,
             last_line: started,
         }
@@ -174,7 +209,7 @@ impl<F: Fn() -> Snapshot> View<F> {
 
     fn sample(&mut self) -> Snapshot {
         let now = (self.sample)();
-        self.pace.push(self.elapsed_secs(), now.done);
+        self.pace.push(self.elapsed_secs(), &now);
         now
     }
 
@@ -200,7 +235,42 @@ fn known_total(now: &Snapshot) -> Option<u64> {
 
 /// `123/~240 frames, 12.3 fps, eta ~0:09, 16 % repeats, slowest: upscale`.
 /// The unit is left out in a bar, where room is short.
-fn describe(now: &Snapshot, pace: &Pace, unit: &str) -> String {
+fn describe(now: &Snapshot, paces: &Paces, unit: &str) -> String {
+    match &now.videos {
+        Some(counts) => describe_videos(now, counts, paces),
+        None => describe_frames(now, &paces.done, unit),
+    }
+}
+
+/// `12/200 videos, eta 3:10, 3 failed, 4.1 MB/s, 812 frames, 96 frames/s, 30 pictures/s by models, slowest: extract`
+fn describe_videos(now: &Snapshot, counts: &VideoCounts, paces: &Paces) -> String {
+    let mut text = match known_total(now) {
+        Some(total) => format!("{}/{total} videos", now.done),
+        None => format!("{} videos", now.done),
+    };
+    if let Some(eta_secs) = eta_secs(now, paces.done.fps()) {
+        let _ = write!(text, ", eta {}", clock(eta_secs));
+    }
+    if counts.failed > 0 {
+        let _ = write!(text, ", {} failed", counts.failed);
+    }
+    if paces.bytes.fps() > 0.0 {
+        let _ = write!(text, ", {:.1} MB/s", paces.bytes.fps() / 1e6);
+    }
+    if counts.frames > 0 {
+        let (frames, rate) = (counts.frames, paces.frames.fps());
+        let _ = write!(text, ", {frames} frames, {rate:.0} frames/s");
+    }
+    if counts.shown > 0 {
+        let _ = write!(text, ", {:.1} pictures/s by models", paces.shown.fps());
+    }
+    if let Some(stage) = &now.bottleneck {
+        let _ = write!(text, ", slowest: {stage}");
+    }
+    text
+}
+
+fn describe_frames(now: &Snapshot, pace: &Pace, unit: &str) -> String {
     let about = if now.total_is_estimate { "~" } else { "" };
     let total = known_total(now);
     let mut text = match total {
@@ -225,8 +295,19 @@ fn describe(now: &Snapshot, pace: &Pace, unit: &str) -> String {
     text
 }
 
-fn progress_event(now: &Snapshot, pace: &Pace, elapsed_secs: f64) -> String {
-    let fps = pace.fps();
+fn progress_event(now: &Snapshot, paces: &Paces, elapsed_secs: f64) -> String {
+    let fps = paces.done.fps();
+    if let Some(counts) = &now.videos {
+        let fields = json!({
+            "done": now.done, "total": known_total(now), "failed": counts.failed,
+            "eta_secs": eta_secs(now, fps).map(rounded), "elapsed_secs": rounded(elapsed_secs),
+            "bytes": counts.bytes, "bytes_per_sec": rounded(paces.bytes.fps()),
+            "frames": counts.frames, "frames_per_sec": rounded(paces.frames.fps()),
+            "shown": counts.shown, "shown_per_sec": rounded(paces.shown.fps()),
+            "bottleneck": now.bottleneck,
+        });
+        return event("progress", &fields);
+    }
     let fields = json!({
         "done": now.done, "total": known_total(now), "total_is_estimate": now.total_is_estimate,
         "fps": rounded(fps), "eta_secs": eta_secs(now, fps).map(rounded),
@@ -311,6 +392,13 @@ mod tests {
         }
     }
 
+    fn paces(done: Pace) -> Paces {
+        Paces {
+            done,
+            ..Paces::default()
+        }
+    }
+
     /// A pace of `fps` after `secs` seconds, five samples a second.
     fn steady(fps: f64, secs: f64) -> Pace {
         let mut pace = Pace::default();
@@ -343,8 +431,8 @@ mod tests {
     #[test]
     fn the_text_has_what_is_known_and_marks_what_is_estimated() {
         let mut now = at(120, Some(240));
-        assert_eq!(describe(&now, &Pace::default(), ""), "120/240");
-        let pace = steady(12.0, 10.0);
+        assert_eq!(describe(&now, &Paces::default(), ""), "120/240");
+        let pace = paces(steady(12.0, 10.0));
         assert_eq!(
             describe(&now, &pace, " frames"),
             "120/240 frames, 12.0 fps, eta 0:10"
@@ -359,11 +447,29 @@ mod tests {
     }
 
     #[test]
+    fn videos_are_told_with_what_they_are_made_of() {
+        let mut now = at(12, Some(200));
+        now.videos = Some(VideoCounts {
+            failed: 3,
+            bytes: 5_000_000,
+            frames: 812,
+            shown: 0,
+        });
+        now.bottleneck = Some("extract".into());
+        let mut paces = paces(steady(1.2, 10.0));
+        paces.frames = steady(81.2, 10.0);
+        assert_eq!(
+            describe(&now, &paces, ""),
+            "12/200 videos, eta 2:37, 3 failed, 812 frames, 81 frames/s, slowest: extract"
+        );
+    }
+
+    #[test]
     fn a_total_that_was_passed_is_not_shown() {
         let mut now = at(241, Some(240));
         now.total_is_estimate = true;
         assert_eq!(
-            describe(&now, &steady(2.0, 10.0), " frames"),
+            describe(&now, &paces(steady(2.0, 10.0)), " frames"),
             "241 frames, 2.00 fps"
         );
     }
@@ -377,7 +483,7 @@ mod tests {
 
     #[test]
     fn events_are_versioned_objects_on_one_line() {
-        let text = progress_event(&at(120, Some(240)), &steady(12.0, 10.0), 10.0);
+        let text = progress_event(&at(120, Some(240)), &paces(steady(12.0, 10.0)), 10.0);
         let event: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(event["v"], 1);
         assert_eq!(event["event"], "progress");

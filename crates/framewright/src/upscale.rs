@@ -289,6 +289,7 @@ fn sampler(
         bottleneck: gauges
             .get()
             .and_then(|gauges: &Gauges| bottleneck(&gauges.sample()).map(String::from)),
+        videos: None,
     }
 }
 

@@ -284,6 +284,7 @@ impl Watched {
                 bottleneck: gauges
                     .get()
                     .and_then(|gauges: &Gauges| bottleneck(&gauges.sample()).map(String::from)),
+                videos: None,
             }
         };
         Self {

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Films, folders, patterns and addresses.
     pub inputs: Vec<String>,
+    /// Folder that relative inputs are relative to; that of the configuration file when left out.
+    pub folder: Option<PathBuf>,
     /// Files with one input per line; empty lines and lines that begin with `#` are skipped.
     pub lists: Vec<PathBuf>,
     /// The folder of the dataset.
@@ -174,7 +176,7 @@ pub enum Every {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PictureFormat {
-    /// JPEG, 4:2:0 below quality 90, else 4:4:4.
+    /// JPEG, 4:2:0 below quality 95, else 4:4:4.
     #[default]
     Jpeg,
     /// PNG, lossless.

@@ -6,7 +6,7 @@ use std::io;
 use framewright_media::AvError;
 use framewright_pipeline::{Cause, Failure};
 
-use crate::exit::{Exit, OrExit as _};
+use crate::exit::{Exit, Fail, OrExit as _};
 
 /// An error of the media or inference library, marked with its exit code.
 pub fn marked<E: Error + Send + Sync + 'static>(error: E) -> anyhow::Error {
@@ -28,6 +28,9 @@ pub fn from_failure(failure: Failure) -> anyhow::Error {
 }
 
 fn exit_of(error: &(dyn Error + 'static)) -> Exit {
+    if let Some(marked) = error.downcast_ref::<Fail>() {
+        return marked.exit();
+    }
     if let Some(error) = error.downcast_ref::<framewright_media::Error>() {
         return of_media(error);
     }

@@ -12,6 +12,7 @@ mod bad_input;
 mod bench;
 mod built_in;
 mod cli;
+mod dataset;
 mod download;
 mod download_pages;
 mod engines;

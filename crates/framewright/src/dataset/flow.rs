@@ -1,0 +1,207 @@
+//! The two ways of joining the stages. Both are declared over the same functions, so the dataset is the same.
+//!
+//! ```text
+//! per video:  take ─▶ work (workers; download, extract, filter, detect) ─▶ registry
+//! per stage:  take ─▶ download ─▶ extract ─▶ filter and detect ─▶ registry
+//!                     workers     workers    workers, each with its models
+//! ```
+//! What travels is a video's name; its folder holds the rest. A video with trouble travels on to the registry and is no
+//! error of the run.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use framewright_pipeline::{BoxError, Failure as RunFailure, Gauges, Run, run};
+
+use super::config::{Mode, Stage};
+use super::disk::{Room, Share};
+use super::folder::{read_json, write_json};
+use super::models::ModelWorker;
+use super::record::Video;
+use super::registry::{Failure, Registry, row_of};
+use super::trouble::{Class, Setback, Trouble};
+use super::work::{FAILURE, Job, PER_VIDEO, is_local};
+use crate::exit::{Exit, describe, fail};
+
+/// Videos that wait between two stages; the disk's bound counts more.
+const QUEUE: usize = 2;
+/// How often it is looked whether there is room on the disk again.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// First wait before a video that failed is tried again by another run, in seconds; doubled with each attempt.
+const FIRST_RETRY_SECS: f64 = 30.0;
+/// Longest such wait.
+const LONGEST_RETRY_SECS: f64 = 3600.0;
+
+/// A video on its way.
+struct Item {
+    video: Video,
+    trouble: Option<(Stage, Trouble)>,
+    /// Held until the video has come to its end.
+    share: Option<Share>,
+}
+
+/// Works on `videos`, in order (those that have trouble already are only written down), and writes down how each ended. `workers` holds one entry for each that may run at a time.
+///
+/// # Errors
+/// What keeps the run, not a video, from going on.
+pub fn work_on(
+    job: &Job,
+    videos: Vec<(Video, Option<Trouble>)>,
+    workers: Vec<ModelWorker>,
+    registry: &Registry,
+    watch: impl FnOnce(Gauges),
+) -> Result<Run, RunFailure> {
+    let mut waiting: VecDeque<(Video, Option<Trouble>)> = videos.into();
+    let n_workers = workers.len();
+    run(&job.control, |p| {
+        watch(p.gauges());
+        let taken = p.source("take", 1, move || Ok(take(job, &mut waiting)));
+        let done = match job.config.run.mode {
+            Mode::PerVideo => p.par_map_unordered("work", QUEUE, taken, workers, |worker, item| {
+                through(job, &PER_VIDEO, worker, item)
+            }),
+            Mode::PerStage => {
+                let no_models = || (0..n_workers).map(|_| ModelWorker::default()).collect();
+                let step = |stages: &'static [Stage]| {
+                    move |worker: &mut ModelWorker, item: Item| through(job, stages, worker, item)
+                };
+                let fetched = p.par_map_unordered(
+                    "download",
+                    QUEUE,
+                    taken,
+                    no_models(),
+                    step(&PER_VIDEO[..1]),
+                );
+                let taken_apart = p.par_map_unordered(
+                    "extract",
+                    QUEUE,
+                    fetched,
+                    no_models(),
+                    step(&PER_VIDEO[1..2]),
+                );
+                p.par_map_unordered("models", QUEUE, taken_apart, workers, step(&PER_VIDEO[2..]))
+            }
+        };
+        p.sink("registry", done, move |rx| {
+            while let Some(item) = rx.recv()? {
+                note_end(job, &item, registry)?;
+            }
+            Ok(())
+        });
+    })
+}
+
+/// The next video that is worth working on, as soon as there is room for it.
+fn take(job: &Job, waiting: &mut VecDeque<(Video, Option<Trouble>)>) -> Option<Item> {
+    let (video, trouble) = waiting.pop_front()?;
+    let mut item = Item {
+        video,
+        trouble: trouble.map(|trouble| (Stage::Download, trouble)),
+        share: None,
+    };
+    if item.trouble.is_none() && !is_local(&item.video) {
+        match wait_for_room(job) {
+            Some(share) => item.share = Some(share),
+            None => item.trouble = Some((Stage::Download, no_room())),
+        }
+    }
+    Some(item)
+}
+
+fn no_room() -> Trouble {
+    let message =
+        "the folder holds as much as --max-disk allows; allow more, or move pictures away";
+    Trouble::new(Class::Environment, message)
+}
+
+/// A share of the disk; none when there will be no room in this run, or it is being stopped.
+fn wait_for_room(job: &Job) -> Option<Share> {
+    loop {
+        match job.disk.room() {
+            Room::Yes(share) => return Some(share),
+            Room::Never => return None,
+            Room::Later if job.control.is_stopped() => return None,
+            Room::Later => std::thread::sleep(LOOK_EVERY),
+        }
+    }
+}
+
+/// Takes a video through some stages, up to the first that has trouble.
+fn through(
+    job: &Job,
+    stages: &[Stage],
+    worker: &mut ModelWorker,
+    mut item: Item,
+) -> Result<Item, BoxError> {
+    for &stage in stages {
+        if item.trouble.is_some() {
+            break;
+        }
+        match job.stage(stage, worker, &item.video) {
+            Ok(()) => {}
+            Err(Setback::Video(trouble)) => item.trouble = Some((stage, trouble)),
+            // The run is stopping, so this is no cause.
+            Err(Setback::Stopped) => return Err("stopped".into()),
+            Err(Setback::Run(error)) => return Err(outermost(&error).into()),
+        }
+    }
+    Ok(item)
+}
+
+/// The exit code of an error on its outside, where it survives the way through the pipeline.
+fn outermost(error: &anyhow::Error) -> anyhow::Error {
+    fail(Exit::of(error), describe(error))
+}
+
+/// Writes down how a video ended.
+fn note_end(job: &Job, item: &Item, registry: &Registry) -> Result<(), BoxError> {
+    let folder = job.folder.video(&item.video.video_id);
+    let path = folder.join(FAILURE);
+    match &item.trouble {
+        Some((stage, trouble)) => {
+            let failure = failure_of(job, item, *stage, trouble, read_json(&path));
+            write_json(&path, &failure)?;
+            job.tally.failed.fetch_add(1, Relaxed);
+            job.notes.warn(format!("{}: {trouble}", item.video.source));
+        }
+        None => match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        },
+    }
+    job.tally.ended.fetch_add(1, Relaxed);
+    if let Some(row) = row_of(&folder, &job.config) {
+        registry.put(&row)?;
+    }
+    Ok(())
+}
+
+fn failure_of(
+    job: &Job,
+    item: &Item,
+    stage: Stage,
+    trouble: &Trouble,
+    before: Option<Failure>,
+) -> Failure {
+    let attempts = before.map_or(0, |before| before.attempts) + 1;
+    let doubled = FIRST_RETRY_SECS * f64::from(1_u32 << attempts.min(10));
+    let wait = trouble
+        .retry_after_secs
+        .unwrap_or(doubled)
+        .min(LONGEST_RETRY_SECS);
+    let at = unix_secs() + wait as u64;
+    Failure {
+        stage,
+        key: job.key(stage, &item.video).unwrap_or_default(),
+        trouble: trouble.clone(),
+        attempts,
+        next_try_unix_secs: trouble.class.is_transient().then_some(at),
+    }
+}
+
+/// Seconds since 1970; only ever advice, never a reason to lose something.
+pub fn unix_secs() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
