@@ -15,6 +15,10 @@ Make a picture dataset of videos: fetch, choose frames, filter, remove duplicate
 What is done stands in DIR: run the same command again to continue after an interruption, to take in new
 videos, or to change what is exported. Nothing that is done is done again.";
 
+const USAGE: &str = "\
+framewright dataset run [OPTIONS] <CONFIG>
+       framewright dataset run [OPTIONS] --inputs <FILE> -o <DIR>";
+
 const WHAT: &str = "What to make";
 const HOW: &str = "How to work";
 const FETCH: &str = "Fetching";
@@ -23,6 +27,7 @@ const FETCH: &str = "Fetching";
 pub(super) enum DatasetCommand {
     /// Make a dataset, or continue one
     #[command(long_about = ABOUT, after_help = exit_codes(), after_long_help = help())]
+    #[command(override_usage = USAGE)]
     Run(Box<RunArgs>),
     /// Show how far the videos of a dataset are
     Status {

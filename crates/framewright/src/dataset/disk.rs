@@ -35,16 +35,12 @@ pub enum Room {
 pub struct Share(Option<Disk>);
 
 impl Disk {
-    /// A bound of `limit_bytes` (none for no bound) on a folder that holds `kept_bytes`, for `workers` videos at a time of
-    /// at most `max_file_size` bytes.
-    pub fn new(
-        limit_bytes: Option<u64>,
-        max_file_size: Option<u64>,
-        kept_bytes: u64,
-        workers: usize,
-    ) -> Self {
-        let fair = |limit: u64| limit / (workers as u64 + 1);
-        let share = |limit| max_file_size.map_or(fair(limit), |size| size.min(fair(limit)));
+    /// A bound of `limit_bytes` (none for no bound) on a folder that holds `kept_bytes`, for videos of at most
+    /// `max_file_size` bytes.
+    pub fn new(limit_bytes: Option<u64>, max_file_size: Option<u64>, kept_bytes: u64) -> Self {
+        // Two at a time, however many workers there are: rather fewer at a time than refusing what is larger.
+        let largest = |limit: u64| limit / 5 * 2;
+        let share = |limit| max_file_size.map_or(largest(limit), |size| size.min(largest(limit)));
         Self {
             limit_bytes,
             share_bytes: limit_bytes.map_or(0, share),
@@ -110,22 +106,22 @@ mod tests {
 
     #[test]
     fn videos_wait_for_room_and_none_is_begun_that_can_never_fit() {
-        let disk = Disk::new(Some(100), None, 10, 2);
-        assert_eq!(disk.largest_file(), Some(33));
+        let disk = Disk::new(Some(100), None, 10);
+        assert_eq!(disk.largest_file(), Some(40));
         let (first, second) = (share(&disk), share(&disk));
         assert!(matches!(disk.room(), Room::Later));
         drop(first);
-        disk.keep(40);
+        disk.keep(20);
         assert!(matches!(disk.room(), Room::Later));
         drop(second);
         drop(share(&disk));
-        disk.keep(30);
+        disk.keep(40);
         assert!(matches!(disk.room(), Room::Never));
     }
 
     #[test]
     fn without_a_bound_there_is_always_room() {
-        let disk = Disk::new(None, Some(5), u64::MAX, 1);
+        let disk = Disk::new(None, Some(5), u64::MAX);
         let _shares: Vec<Share> = (0..100).map(|_| share(&disk)).collect();
         assert_eq!(disk.largest_file(), None);
     }

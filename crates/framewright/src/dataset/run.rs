@@ -170,8 +170,7 @@ impl Prepared {
         // Whatever is in flight can be done again, so there is nothing to finish.
         let (at_first, at_second) = (control.clone(), control.clone());
         let watch = signals::watch(move |_| at_first.stop(), move |_| at_second.stop())?;
-        let n_workers = workers(&config);
-        let disk = disk_of(&config, &folder, n_workers);
+        let disk = disk_of(&config, &folder);
         let download = DownloadConfig {
             max_file_size: disk.largest_file().or(config.download.max_file_size),
             ..config.download.clone()
@@ -183,6 +182,9 @@ impl Prepared {
             Some(listing) => listing,
             None => list(&config, &folder, &downloader)?,
         };
+        if listing.inputs.videos.is_empty() {
+            return Err(fail(Exit::BadInput, "the inputs name no video"));
+        }
         for note in &listing.inputs.notes {
             notes.warn(note);
         }
@@ -346,7 +348,7 @@ impl Prepared {
         let rows = self.rows()?;
         let summary = Summary::new(job, &rows, outcome, started.elapsed());
         status::say(&summary, &self.screen, json)?;
-        let all_well = rows.iter().all(|row| row.state != State::Failed);
+        let all_well = rows.iter().all(|row| row.state == State::Done);
         Ok(if all_well { Exit::Ok } else { Exit::SomeFailed })
     }
 
@@ -404,10 +406,10 @@ fn begin(job: &Job, video: &Video) -> anyhow::Result<()> {
     write_json(&path, video)
 }
 
-fn disk_of(config: &Config, folder: &Folder, n_workers: usize) -> Disk {
+fn disk_of(config: &Config, folder: &Folder) -> Disk {
     let limit = config.run.max_disk;
     let there = limit.map_or(0, |_| size_bytes(&folder.state()));
-    Disk::new(limit, config.download.max_file_size, there, n_workers)
+    Disk::new(limit, config.download.max_file_size, there)
 }
 
 fn snapshot(tally: &super::tally::Tally) -> Snapshot {

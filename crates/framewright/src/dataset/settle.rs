@@ -39,9 +39,16 @@ pub fn read(path: &Path) -> anyhow::Result<Config> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))
         .or_exit(Exit::Config)?;
-    let mut config: Config = toml::from_str(&text)
-        .map_err(|error| anyhow::anyhow!("{} in {}", error.to_string().trim_end(), path.display()))
-        .or_exit(Exit::Config)?;
+    let mut config: Config = toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let message = error.message().replace('\n', " ");
+        fail(
+            Exit::Config,
+            format!("{message}, in line {line} of {}", path.display()),
+        )
+    })?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

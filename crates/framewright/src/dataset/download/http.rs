@@ -63,7 +63,9 @@ impl Cap {
         let size = total_bytes.map_or("the file".to_owned(), |total| format!("{total} bytes"));
         let Self { bytes, is_chosen } = self;
         if is_chosen {
-            let message = format!("{size} is more than max_file_size, {bytes} bytes");
+            let message = format!(
+                "{size} is more than {bytes} bytes, which is max_file_size or what max_disk leaves for one video"
+            );
             return Trouble::new(Class::TooLarge, message);
         }
         let message = format!(
