@@ -6,7 +6,7 @@
 //! ```
 //! Invariant: nothing here depends on the order in which videos were finished, or on how many were worked on at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use framewright_pipeline::Control;
@@ -135,7 +135,9 @@ pub fn decide(
         .map(|video| drops_of_video(&video.extracted, &video.labelled, config, context.names))
         .collect();
     let candidates = candidates(videos, &drops);
-    let members = members(videos, &drops, &candidates);
+    let frames = videos.iter().flat_map(|video| &video.extracted.frames);
+    let judged = frames.zip(drops.iter().flatten().map(Option::as_ref));
+    let members = dedup::members(judged, &candidates);
     let (gate, workers) = (config.filter.min_contrast, context.workers);
     let across = dedup::across(
         &candidates,
@@ -184,27 +186,6 @@ pub fn candidates<'a>(videos: &'a [Gathered], drops: &[Vec<Option<Drop>>]) -> Ve
         candidates.extend(kept.map(|(frame, _)| candidate(n, frame, &video.labelled)));
     }
     candidates
-}
-
-/// For each candidate the frames of its own video that it stands for.
-fn members<'a>(
-    videos: &'a [Gathered],
-    drops: &[Vec<Option<Drop>>],
-    candidates: &[Candidate<'a>],
-) -> Vec<Vec<&'a Frame>> {
-    let place: HashMap<&str, usize> = (candidates.iter().enumerate())
-        .map(|(n, candidate)| (candidate.frame.image_id.as_str(), n))
-        .collect();
-    let mut members = vec![Vec::new(); candidates.len()];
-    for (video, drops) in videos.iter().zip(drops) {
-        for (frame, drop) in video.extracted.frames.iter().zip(drops) {
-            let leader = drop.as_ref().and_then(|drop| drop.duplicate_of.as_deref());
-            if let Some(n) = leader.and_then(|leader| place.get(leader)) {
-                members[*n].push(frame);
-            }
-        }
-    }
-    members
 }
 
 fn dataset_video(gathered: &Gathered) -> DatasetVideo {

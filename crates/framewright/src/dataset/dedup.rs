@@ -17,6 +17,8 @@ mod sheet;
 mod spread;
 mod survey;
 
+use std::collections::HashMap;
+
 use framewright_hash::{Fingerprint, Hash256, Query, Thresholds};
 use framewright_pipeline::{Control, Failure};
 
@@ -201,6 +203,24 @@ pub fn across(
         }
     }
     Ok(Some(drops))
+}
+
+/// For each of `leaders` the frames that it stands for: those of `frames` that were dropped in its favour.
+pub fn members<'a, 'b>(
+    frames: impl Iterator<Item = (&'a Frame, Option<&'b Drop>)>,
+    leaders: &[Candidate<'a>],
+) -> Vec<Vec<&'a Frame>> {
+    let place: HashMap<&str, usize> = (leaders.iter().enumerate())
+        .map(|(n, leader)| (leader.frame.image_id.as_str(), n))
+        .collect();
+    let mut members = vec![Vec::new(); leaders.len()];
+    for (frame, drop) in frames {
+        let leader = drop.and_then(|drop| drop.duplicate_of.as_deref());
+        if let Some(n) = leader.and_then(|leader| place.get(leader)) {
+            members[*n].push(frame);
+        }
+    }
+    members
 }
 
 fn dropped(reason: DropReason, leader: &str, found: &Found) -> Drop {

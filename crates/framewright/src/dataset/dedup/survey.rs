@@ -7,10 +7,11 @@ use framewright_hash::{Hash256, Index, Nearest, Thresholds};
 use framewright_pipeline::{Control, Failure};
 
 use super::{
-    Candidate, Earlier, across, fingerprint, fingerprint_of_earlier, query, spread, thresholds,
-    within_video,
+    Candidate, Earlier, across, fingerprint, fingerprint_of_earlier, members, query, spread,
+    thresholds, within_video,
 };
 use crate::dataset::config::DedupConfig;
+use crate::dataset::record::Drop;
 
 /// Rows of the histogram: 0, 1–8, 9–16, … 249–256 bits.
 const ROWS: usize = 33;
@@ -105,13 +106,14 @@ pub fn survey(
         let steps = steps
             .into_iter()
             .map(|step| step.map(|step| leaders.named(step)));
-        (is_leader, steps.collect::<Vec<_>>())
+        (drops, steps.collect::<Vec<_>>())
     })?
     else {
         return Ok(None);
     };
-    let (is_leader, within): (Vec<_>, Vec<_>) = within.into_iter().unzip();
-    let is_leader: Vec<bool> = is_leader.into_iter().flatten().collect();
+    let (drops, within): (Vec<_>, Vec<_>) = within.into_iter().unzip();
+    let drops: Vec<Option<Drop>> = drops.into_iter().flatten().collect();
+    let is_leader: Vec<bool> = drops.iter().map(Option::is_none).collect();
     let within: Vec<_> = within.into_iter().flatten().collect();
 
     let left: Vec<_> = candidates
@@ -120,7 +122,10 @@ pub fn survey(
         .filter(|(_, leads)| **leads)
         .map(|(one, _)| *one)
         .collect();
-    let Some(drops) = across(&left, &[], earlier, config, min_contrast, workers, control)? else {
+    let judged = candidates.iter().zip(&drops);
+    let stands_for = members(judged.map(|(one, drop)| (one.frame, drop.as_ref())), &left);
+    let (all, gate) = (&left, min_contrast);
+    let Some(drops) = across(all, &stands_for, earlier, config, gate, workers, control)? else {
         return Ok(None);
     };
     let is_kept: Vec<bool> = drops.iter().map(Option::is_none).collect();

@@ -1,5 +1,6 @@
 //! A run that is killed at any moment loses what was in flight and nothing else.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::collection::bars;
@@ -22,40 +23,43 @@ fn fifty_kills_at_any_moment_leave_the_same_dataset() {
     ];
     let begun = Instant::now();
     run_list(&env, &films, "whole/set", &more).expect_code(0);
-    let whole_run = begun.elapsed();
+    let mut length = begun.elapsed();
 
     let mut args = vec!["dataset", "run", "--inputs", "list.txt", "-o", "killed/set"];
     args.extend(more);
-    let mut killed = 0;
-    // Moments spread evenly over the length of a run; a generator that has no period of fifty.
-    for n in 0..50_u32 {
-        let mut child = env
-            .command(&args)
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let share = f64::from(n * 37 % 50) / 50.0;
-        std::thread::sleep(whole_run.mul_f64(1.2 * share) + Duration::from_millis(2));
-        child.kill().unwrap();
-        killed += u32::from(child.wait().unwrap().code().is_none());
-        if n % 10 == 9 {
-            // Begin anew, so that early stages are hit as well.
+    let (mut killed, mut runs) = (0, 0_u32);
+    while killed < 50 {
+        runs += 1;
+        assert!(runs < 1000, "{killed} of {runs} runs could be killed");
+        // Moments spread over the length of a run, in an order that has nothing to do with what it does.
+        let moment = length.mul_f64(f64::from(runs * 37 % 50) / 50.0);
+        match killed_after(&env, &args, moment) {
+            None => killed += 1,
+            Some(ended_after) => length = length.min(ended_after),
+        }
+        // Begin anew now and then, so that early stages are hit as well as late ones.
+        if runs % 5 == 0 {
             let _ = std::fs::remove_dir_all(env.path("killed/set"));
         }
     }
-    println!("{killed} of 50 runs were killed before their end");
-    assert!(killed >= 20);
-    let mut child = env
-        .command(&args)
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(whole_run / 3);
-    child.kill().unwrap();
-    child.wait().unwrap();
     env.run(&args).expect_code(0);
     assert_eq!(
         files(&env.path("killed/set")),
         files(&env.path("whole/set"))
     );
+}
+
+/// Runs the program and kills it at a moment; how long it took where it came to its end before.
+fn killed_after(env: &TestEnv, args: &[&str], moment: Duration) -> Option<Duration> {
+    let begun = Instant::now();
+    let mut child = env.command(args).stderr(Stdio::null()).spawn().unwrap();
+    while begun.elapsed() < moment {
+        if child.try_wait().unwrap().is_some() {
+            return Some(begun.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    let was_killed = child.wait().unwrap().code().is_none();
+    (!was_killed).then(|| begun.elapsed())
 }
