@@ -329,7 +329,8 @@ fn thresholds_of_the_configuration_override_the_preset() {
 #[test]
 fn a_dry_run_shows_distances_and_pairs_on_both_sides() {
     let near = |video: usize, bits: [usize; 4]| -> Vec<Frame> {
-        let made = |(n, bits): (usize, usize)| at_distance(frame(video, n, 5), bits);
+        // Numbers of their own, so that the other hash differs across videos too.
+        let made = |(n, bits): (usize, usize)| at_distance(frame(video, 10 * video + n, 5), bits);
         bits.into_iter().enumerate().map(made).collect()
     };
     let mut videos = vec![near(0, [0, 40, 60, 200]), near(1, [44, 130, 100, 160])];
