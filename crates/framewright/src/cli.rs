@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use check::{check, check_encoding};
 
 pub use bench::BenchOptions;
-pub use dataset::{DatasetAction, RunOptions, ScreenOptions, Shard};
+pub use dataset::{DatasetAction, RunOptions, ScreenOptions};
 pub(crate) use shared::bytes_of_size;
 
 pub use options::{Device, Encoder, Engine, Options, Precision, ProgressMode, Reuse};

@@ -10,7 +10,8 @@
 //! being killed costs what was in flight and nothing else. What is decided across videos is a function of these files,
 //! taken in input order, so the dataset does not depend on the number of workers, the mode or the order of completion.
 //!
-//! Start reading at [`flow`] (how the stages are joined), [`work`] (what they do with a video) and [`decide`] (what becomes of every frame).
+//! Start reading at [`flow`] (how the stages are joined), [`work`] (what they do with a video) and [`decide`] (what
+//! becomes of every frame).
 
 pub mod config;
 pub mod decide;
@@ -33,6 +34,7 @@ pub mod record;
 pub mod registry;
 pub mod run;
 pub mod settle;
+pub mod shard;
 pub mod split;
 pub mod status;
 pub mod tally;

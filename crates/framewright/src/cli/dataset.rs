@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, value_parser};
 use super::shared::bytes_of_size;
 use super::{MESSAGES, ProgressMode, exit_codes};
 use crate::dataset::config::{Every, Format, Mode, Stage};
+use crate::dataset::shard::Shard;
 use crate::dataset::trouble::Class;
 
 const ABOUT: &str = "\
@@ -184,31 +185,6 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     screen: ScreenArgs,
-}
-
-/// Part `index` of `of` parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// From 0.
-    pub index: u32,
-    /// At least 1.
-    pub of: u32,
-}
-
-impl std::str::FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let shard = text.split_once('/').and_then(|(index, of)| {
-            Some(Self {
-                index: index.parse().ok()?,
-                of: of.parse().ok()?,
-            })
-        });
-        shard
-            .filter(|shard| shard.index < shard.of)
-            .ok_or_else(|| "such as 0/4, the first of four parts; the last is 3/4".to_owned())
-    }
 }
 
 /// What was asked of `framewright dataset`.

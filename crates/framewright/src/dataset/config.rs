@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::shard::Shard;
+
 /// The whole configuration of a run. Every table and key may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,6 +53,8 @@ pub struct RunConfig {
     pub max_disk: Option<u64>,
     /// Keep downloaded videos and the pictures of dropped frames.
     pub keep: bool,
+    /// Only the videos of this part.
+    pub shard: Option<Shard>,
 }
 
 /// A stage of the work on a video.
@@ -393,6 +397,7 @@ impl Default for RunConfig {
             workers: None,
             max_disk: None,
             keep: false,
+            shard: None,
         }
     }
 }

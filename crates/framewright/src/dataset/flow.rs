@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use framewright_pipeline::{BoxError, Failure as RunFailure, Gauges, Run, run};
+use framewright_pipeline::{BoxError, Failure as RunFailure, Run, run};
 
 use super::config::{Mode, Stage};
 use super::disk::{Room, Share};
@@ -41,7 +41,8 @@ struct Item {
     share: Option<Share>,
 }
 
-/// Works on `videos`, in order (those that have trouble already are only written down), and writes down how each ended. `workers` holds one entry for each that may run at a time.
+/// Works on `videos`, in order, and writes down how each ended; those that have trouble already are only written down.
+/// `workers` holds one entry for each that may run at a time.
 ///
 /// # Errors
 /// What keeps the run, not a video, from going on.
@@ -50,12 +51,10 @@ pub fn work_on(
     videos: Vec<(Video, Option<Trouble>)>,
     workers: Vec<ModelWorker>,
     registry: &Registry,
-    watch: impl FnOnce(Gauges),
 ) -> Result<Run, RunFailure> {
     let mut waiting: VecDeque<(Video, Option<Trouble>)> = videos.into();
     let n_workers = workers.len();
     run(&job.control, |p| {
-        watch(p.gauges());
         let taken = p.source("take", 1, move || Ok(take(job, &mut waiting)));
         let done = match job.config.run.mode {
             Mode::PerVideo => p.par_map_unordered("work", QUEUE, taken, workers, |worker, item| {

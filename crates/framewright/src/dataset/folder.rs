@@ -21,8 +21,8 @@ use clap::ValueEnum as _;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::config::Format;
+use super::shard::Shard;
 use super::{export, page};
-use crate::cli::Shard;
 use crate::durable;
 use crate::exit::{Exit, fail};
 

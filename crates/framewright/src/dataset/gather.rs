@@ -76,7 +76,13 @@ pub fn decided(
         workers: workers(&job.config),
         control: &job.control,
     };
-    decide(videos, &context)
+    let mut decided = decide(videos, &context)?;
+    if let (Some((dataset, _)), Some(licence)) = (&mut decided, job.models.licence()) {
+        dataset.notes.push(format!(
+            "the file of the detector that made the labels states this licence: {licence}"
+        ));
+    }
+    Ok(decided)
 }
 
 /// How far apart the frames are that the filter lets pass.

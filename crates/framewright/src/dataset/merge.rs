@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use super::config::Config;
+use super::config::{Config, Stage};
 use super::folder::{Folder, read_json, write_json};
 use super::listing::Listing;
 use super::run::{Prepared, config_of};
+use super::work::{FAILURE, file_of};
 use crate::exit::{Exit, fail};
 use crate::screen::Screen;
 
@@ -36,9 +37,12 @@ pub fn merge(
     let (config, listing) = agreed(&parts)?;
     let folder = Folder::create(output)?;
     let lock = folder.lock(None)?;
-    for part in &parts {
-        for video in &listing.inputs.videos {
-            take_over(&part.video(&video.video_id), &folder.video(&video.video_id))?;
+    for video in &listing.inputs.videos {
+        let of = |part: &Folder| part.video(&video.video_id);
+        let knowing = parts.iter().map(of).filter(|its| knows(its));
+        // One that has come further goes before one where it failed.
+        if let Some(best) = knowing.min_by_key(|its| its.join(FAILURE).exists()) {
+            take_over(&best, &folder.video(&video.video_id))?;
         }
     }
     drop(locks);
@@ -48,7 +52,7 @@ pub fn merge(
     };
     write_json(&folder.config(), &config)?;
     write_json(&folder.inputs(), &listing)?;
-    Prepared::new(config, folder, lock, None, Some(listing), screen)?.finish(json, started)
+    Prepared::new(config, folder, lock, Some(listing), screen)?.finish(json, started)
 }
 
 /// The configuration and the inputs that all parts were made with.
@@ -91,11 +95,13 @@ fn comparable(mut config: Config) -> Config {
     config
 }
 
+/// Whether a part has come to an end with a video, be it a bad one.
+fn knows(its: &Path) -> bool {
+    its.join(file_of(Stage::Extract)).exists() || its.join(FAILURE).exists()
+}
+
 /// Takes over what one part knows of a video; pictures become second names of the same files where that is possible.
 fn take_over(from: &Path, to: &Path) -> anyhow::Result<()> {
-    if !from.join("extract.json").exists() && !from.join("failure.json").exists() {
-        return Ok(());
-    }
     // Whatever an earlier merge has left may be half of it, or older.
     let _ = fs::remove_dir_all(to);
     copy_folder(from, to)

@@ -1,7 +1,7 @@
 //! How far every video is: a database file for people and scripts to ask.
 //!
-//! Invariant: it holds nothing that cannot be told from the files under `state/videos`; one that is missing, damaged or
-//! older is made again from them.
+//! Invariant: it holds nothing that cannot be told from the files under `state/videos`; one that is missing or
+//! damaged is made again from them.
 
 use std::fs;
 use std::path::Path;
@@ -314,18 +314,13 @@ pub fn rows_of(folder: &Folder) -> anyhow::Result<Vec<Row>> {
 pub fn row_of(folder: &Path, config: &Config) -> Option<Row> {
     let video: Video = read_json(&folder.join("source.json"))?;
     let failure: Option<Failure> = read_json(&folder.join(FAILURE));
-    let mut reached = None;
-    for stage in PER_VIDEO {
-        if config.runs(stage) && config.writes(stage) {
-            if !folder.join(file_of(stage)).exists() {
-                break;
-            }
-            reached = Some(stage);
-        }
-    }
-    let last = PER_VIDEO
-        .into_iter()
-        .rfind(|stage| config.runs(*stage) && config.writes(*stage));
+    // A run of what comes after them all needs what they have written.
+    let any = PER_VIDEO.into_iter().any(|stage| config.runs(stage));
+    let counts = |stage: &Stage| config.writes(*stage) && (!any || config.runs(*stage));
+    let is_there = |stage: &Stage| folder.join(file_of(*stage)).exists();
+    let stages = PER_VIDEO.into_iter().filter(counts);
+    let reached = stages.clone().take_while(is_there).last();
+    let last = stages.last();
     let extracted: Option<Kept<Extracted>> = read_json(&folder.join(file_of(Stage::Extract)));
     Some(Row {
         video_id: video.video_id,

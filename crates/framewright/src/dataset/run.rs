@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use framewright_pipeline::{Control, Ending, Gauges};
+use framewright_pipeline::{Control, Ending};
 
 use super::config::{Config, DownloadConfig, Stage};
 use super::disk::Disk;
@@ -23,7 +23,7 @@ use super::status::{self, Summary};
 use super::trouble::{Class, Trouble};
 use super::work::{FAILURE, Job, PER_VIDEO};
 use super::{dedup as duplicates, flow, settle};
-use crate::cli::{RunOptions, Shard};
+use crate::cli::RunOptions;
 use crate::exit::{Exit, OrExit as _, fail};
 use crate::notes::Notes;
 use crate::progress::{Progress, Snapshot, VideoCounts};
@@ -43,8 +43,8 @@ pub fn run(options: &RunOptions, screen: &Screen) -> anyhow::Result<Exit> {
         .clone()
         .context("the configuration was checked for a folder")?;
     let folder = Folder::create(&root)?;
-    let lock = folder.lock(options.shard)?;
-    let run = Prepared::new(config, folder, lock, options.shard, None, screen)?;
+    let lock = folder.lock(config.run.shard)?;
+    let run = Prepared::new(config, folder, lock, None, screen)?;
     write_json(&run.job.folder.config(), &run.job.config)?;
     run.go(options.screen.json, started)
 }
@@ -61,9 +61,13 @@ pub fn retry(
 ) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let folder = Folder::open(root)?;
-    let lock = folder.lock(None)?;
-    let config = config_of(&folder)?;
-    let run = Prepared::new(config, folder, lock, None, None, screen)?;
+    let mut config = config_of(&folder)?;
+    let lock = folder.lock(config.run.shard)?;
+    // A last run that only put things together has left the videos to another one.
+    if !PER_VIDEO.into_iter().any(|stage| config.runs(stage)) {
+        config.run.stages.clear();
+    }
+    let run = Prepared::new(config, folder, lock, None, screen)?;
     let mut again = 0;
     for video in run.listed() {
         let path = run.job.folder.video(&video.video_id).join(FAILURE);
@@ -100,9 +104,9 @@ pub fn config_of(folder: &Folder) -> anyhow::Result<Config> {
 pub fn dedup(root: &Path, dry_run: bool, json: bool, screen: &Screen) -> anyhow::Result<Exit> {
     let started = Instant::now();
     let folder = Folder::open(root)?;
-    let lock = folder.lock(None)?;
     let config = config_of(&folder)?;
-    let mut run = Prepared::new(config, folder, lock, None, None, screen)?;
+    let lock = folder.lock(config.run.shard)?;
+    let mut run = Prepared::new(config, folder, lock, None, screen)?;
     if !dry_run {
         run.job.config.run.stages = vec![Stage::Dedup, Stage::Export];
         return run.finish(json, started);
@@ -146,7 +150,6 @@ pub struct Prepared {
     /// All videos of the inputs, in order.
     pub listing: Listing,
     registry: Registry,
-    shard: Option<Shard>,
     screen: Screen,
     watch: Watch,
     _lock: Lock,
@@ -161,7 +164,6 @@ impl Prepared {
         config: Config,
         folder: Folder,
         lock: Lock,
-        shard: Option<Shard>,
         listing: Option<Listing>,
         screen: &Screen,
     ) -> anyhow::Result<Self> {
@@ -206,7 +208,6 @@ impl Prepared {
             job,
             listing,
             registry,
-            shard,
             screen: screen.clone(),
             watch,
             _lock: lock,
@@ -218,15 +219,17 @@ impl Prepared {
         &self.listing.inputs.videos
     }
 
+    /// Those of this run's part.
+    fn mine(&self) -> impl Iterator<Item = &Video> {
+        let shard = self.job.config.run.shard;
+        let holds = move |video: &&Video| shard.is_none_or(|shard| shard.holds(video));
+        self.listed().iter().filter(holds)
+    }
+
     /// Works on the videos, puts the dataset together and says what came of it.
     fn go(self, json: bool, started: Instant) -> anyhow::Result<Exit> {
         let job = &self.job;
-        let mine: Vec<Video> = self
-            .listed()
-            .iter()
-            .filter(|video| is_in(self.shard, video))
-            .cloned()
-            .collect();
+        let mine: Vec<Video> = self.mine().cloned().collect();
         for video in &mine {
             begin(job, video)?;
         }
@@ -296,7 +299,7 @@ impl Prepared {
     fn is_done(&self, video: &Video) -> bool {
         let job = &self.job;
         let has = |stage: Stage| {
-            !job.config.runs(stage) || !job.config.writes(stage) || job.has(stage, video)
+            !job.config.runs(stage) || !job.config.writes(stage) || job.is_done(stage, video)
         };
         PER_VIDEO.into_iter().all(has)
     }
@@ -305,16 +308,12 @@ impl Prepared {
         let job = &self.job;
         let n_workers = workers(&job.config);
         let workers = job.models.workers(n_workers, &job.config)?;
-        let gauges = Arc::new(OnceLock::new());
         let ended = {
             let _progress = Progress::start(&self.screen, {
                 let tally = Arc::clone(&job.tally);
                 move || snapshot(&tally)
             });
-            let keep = |its: Gauges| {
-                let _ = gauges.set(its);
-            };
-            flow::work_on(job, to_do, workers, &self.registry, keep)
+            flow::work_on(job, to_do, workers, &self.registry)
         };
         match ended {
             Ok(run) if run.ending == Ending::Stopped && self.watch.caught().is_none() => {
@@ -333,7 +332,7 @@ impl Prepared {
         let job = &self.job;
         let puts_together = job.config.runs(Stage::Dedup) || job.config.runs(Stage::Export);
         let mut outcome = Outcome::default();
-        if self.shard.is_some() {
+        if job.config.run.shard.is_some() {
             job.notes
                 .warn("what is decided across videos is left to framewright dataset merge");
         } else if puts_together {
@@ -366,23 +365,10 @@ impl Prepared {
 
     fn rows(&self) -> anyhow::Result<Vec<Row>> {
         let mut rows = self.registry.rows()?;
-        let mine = self
-            .listed()
-            .iter()
-            .filter(|video| is_in(self.shard, video));
-        let mine: BTreeSet<&str> = mine.map(|video| video.video_id.as_str()).collect();
+        let mine: BTreeSet<&str> = self.mine().map(|video| video.video_id.as_str()).collect();
         rows.retain(|row| mine.contains(row.video_id.as_str()));
         Ok(rows)
     }
-}
-
-/// Whether a video is in a part: decided by its own name, so that parts need not know of each other.
-fn is_in(shard: Option<Shard>, video: &Video) -> bool {
-    let Some(shard) = shard else {
-        return true;
-    };
-    let number = u64::from_str_radix(&video.video_id, 16).unwrap_or_default();
-    number % u64::from(shard.of) == u64::from(shard.index)
 }
 
 /// Bytes of a local film; of others nothing is known, and they keep their order, before those: fetching takes longer.

@@ -138,6 +138,7 @@ fn take_flags(config: &mut Config, options: &RunOptions) -> anyhow::Result<()> {
     take_some(&mut config.run.workers, options.workers.as_ref());
     take_some(&mut config.run.max_disk, options.max_disk.as_ref());
     config.run.keep |= options.keep;
+    take_some(&mut config.run.shard, options.shard.as_ref());
     take_some(
         &mut config.download.max_file_size,
         options.max_file_size.as_ref(),

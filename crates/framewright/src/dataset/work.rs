@@ -134,16 +134,38 @@ impl Job {
         }
     }
 
-    /// The key of the pictures that are there; all of them do as well where only those that pass were wanted.
-    fn extract_key(&self, video: &Video) -> Option<String> {
+    /// Which pictures of a video are there, of those that the configuration may ask for.
+    fn there(&self, video: &Video) -> Option<Written> {
         let downloaded: Downloaded = self.result(Stage::Download, video)?;
         let kept: KeyOf = read_json(&self.path(Stage::Extract, video))?;
-        let of = |written| keys::extract(&downloaded.sha256, &self.config, written);
-        let wanted = of(keys::written(&self.config));
-        if kept.key == wanted {
-            return Some(of(Written::All));
+        let is = |written| keys::extract(&downloaded.sha256, &self.config, written) == kept.key;
+        [Written::All, Written::Survivors]
+            .into_iter()
+            .find(|written| is(*written))
+    }
+
+    /// What stands for the rows of a video in the keys of the stages after: the same, whichever pictures are there.
+    fn extract_key(&self, video: &Video) -> Option<String> {
+        self.there(video)?;
+        let downloaded: Downloaded = self.result(Stage::Download, video)?;
+        Some(keys::extract(
+            &downloaded.sha256,
+            &self.config,
+            Written::All,
+        ))
+    }
+
+    /// Whether a stage has nothing left to do for a video. Pictures of dropped frames count only where they were asked for
+    /// by name; that all of them are written where later stages are not run yet is only foresight.
+    pub fn is_done(&self, stage: Stage, video: &Video) -> bool {
+        match stage {
+            Stage::Extract => match self.there(video) {
+                Some(Written::All) => true,
+                Some(Written::Survivors) => !self.config.run.keep,
+                None => false,
+            },
+            stage => self.has(stage, video),
         }
-        (kept.key == of(Written::All)).then_some(kept.key)
     }
 
     /// The result of a stage, where it is there and made from what it would be made from now.
@@ -184,7 +206,8 @@ impl Job {
     fn download(&self, video: &Video) -> Result<(), Setback> {
         let folder = self.folder.video(&video.video_id);
         if let Some(downloaded) = self.result::<Downloaded>(Stage::Download, video) {
-            let is_needed = !self.config.runs(Stage::Extract) || self.extract_key(video).is_none();
+            let is_needed =
+                !self.config.runs(Stage::Extract) || !self.is_done(Stage::Extract, video);
             if !is_needed || folder.join(&downloaded.file).exists() {
                 return Ok(());
             }
@@ -278,7 +301,7 @@ impl Job {
     }
 
     fn extract(&self, video: &Video) -> Result<(), Setback> {
-        if self.extract_key(video).is_some() {
+        if self.is_done(Stage::Extract, video) {
             return Ok(());
         }
         let Some(downloaded) = self.result::<Downloaded>(Stage::Download, video) else {
@@ -408,6 +431,10 @@ impl Job {
         let Some(extracted) = self.result::<Extracted>(Stage::Extract, video) else {
             return Ok(());
         };
+        // Said before it is done: with another filter the pictures have to be made again.
+        if self.there(video) == Some(Written::All) {
+            self.keep(Stage::Extract, video, &extracted)?;
+        }
         let drops = drops_of_video(
             &extracted,
             &self.labelled(video),
