@@ -318,9 +318,9 @@ pub fn row_of(folder: &Path, config: &Config) -> Option<Row> {
     let any = PER_VIDEO.into_iter().any(|stage| config.runs(stage));
     let counts = |stage: &Stage| config.writes(*stage) && (!any || config.runs(*stage));
     let is_there = |stage: &Stage| folder.join(file_of(*stage)).exists();
-    let stages = PER_VIDEO.into_iter().filter(counts);
+    let mut stages = PER_VIDEO.into_iter().filter(counts);
     let reached = stages.clone().take_while(is_there).last();
-    let last = stages.last();
+    let last = stages.next_back();
     let extracted: Option<Kept<Extracted>> = read_json(&folder.join(file_of(Stage::Extract)));
     Some(Row {
         video_id: video.video_id,
