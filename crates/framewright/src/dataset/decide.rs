@@ -7,7 +7,6 @@
 //! Invariant: nothing here depends on the order in which videos were finished, or on how many were worked on at a time.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use framewright_pipeline::Control;
 
@@ -16,9 +15,10 @@ use super::dedup::{self, Candidate, Earlier};
 use super::filter::quality_drop;
 use super::record::{
     Dataset, DatasetFrame, DatasetVideo, Downloaded, Drop, DropReason, Extracted, Frame, Labelled,
-    Labels, Split, Video,
+    Labels, Split, Video, VideoId,
 };
 use super::split;
+use super::video_folder::VideoFolder;
 use crate::upscale::trouble::from_failure;
 
 /// Everything that is known of a video whose stages are done.
@@ -112,8 +112,8 @@ pub struct Context<'a> {
     pub earlier: &'a [Earlier],
     /// To which part the groups went before.
     pub splits: &'a BTreeMap<String, Split>,
-    /// Folder of each video's files, by `video_id`.
-    pub folder_of: &'a dyn Fn(&str) -> std::path::PathBuf,
+    /// The folder of each video.
+    pub folder_of: &'a dyn Fn(&VideoId) -> VideoFolder,
     /// Threads for the search.
     pub workers: usize,
     /// Ends it early.
@@ -161,11 +161,11 @@ pub fn decide(
     };
     for (n, (video, drops)) in videos.iter().zip(drops).enumerate() {
         dataset.videos.push(dataset_video(video));
-        let pictures = (context.folder_of)(&video.video.video_id).join("frames");
+        let folder = (context.folder_of)(&video.video.video_id);
         for (frame, dropped) in video.extracted.frames.iter().zip(drops) {
             dataset
                 .frames
-                .push(dataset_frame(n, video, frame, dropped, &pictures));
+                .push(dataset_frame(n, video, frame, dropped, &folder));
         }
     }
     let (splits, notes) = split::divide(&mut dataset, &config.split, context.splits);
@@ -206,11 +206,11 @@ fn dataset_frame(
     gathered: &Gathered,
     frame: &Frame,
     dropped: Option<Drop>,
-    pictures: &Path,
+    folder: &VideoFolder,
 ) -> DatasetFrame {
     let labels = gathered.labelled.pictures.get(&frame.image_id);
     let mut frame = frame.clone();
-    let mut picture = frame.file.as_ref().map(|file| pictures.join(file));
+    let mut picture = frame.file.as_ref().map(|file| folder.picture(file));
     // Which pictures of dropped frames were written depends on how the stages were run; the dataset does not.
     if dropped.is_some() {
         (frame.file, frame.sha256) = (None, None);
@@ -223,6 +223,6 @@ fn dataset_frame(
         picture,
         dropped,
         split: None,
-        group: gathered.video.video_id.clone(),
+        group: gathered.video.video_id.to_string(),
     }
 }

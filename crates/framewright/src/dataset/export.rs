@@ -11,6 +11,7 @@
 //! Invariant: nothing partial stands under a final name. Invariant: the same dataset gives the same bytes: no clock, no
 //! owner, no path of this machine but what the user gave as input.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -99,6 +100,31 @@ const ALL: [Format; 7] = [
     Format::Parquet,
     Format::Croissant,
 ];
+
+/// The dataset that stands in a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its pictures; where its table cannot be read, the files of its formats.
+    pub pictures: u64,
+    /// Pictures of each video, by `video_id`; empty where its table cannot be read.
+    pub of_videos: BTreeMap<String, u64>,
+}
+
+/// What stands in `root` and would be replaced by [`write`].
+pub fn standing(root: &Path) -> Standing {
+    let of_videos = provenance::read_kept(&root.join(PROVENANCE)).unwrap_or_default();
+    let pictures = match of_videos.values().sum() {
+        0 => ALL
+            .map(|format| folder::count_pictures(&root.join(format.word())))
+            .into_iter()
+            .sum(),
+        pictures => pictures,
+    };
+    Standing {
+        pictures,
+        of_videos,
+    }
+}
 
 /// Tidies up after a run that was killed while it exported; pictures that lie in `root` are there again afterwards.
 ///

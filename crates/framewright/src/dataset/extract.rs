@@ -25,6 +25,7 @@ use anyhow::Context as _;
 use rustix::fs::syncfs;
 
 use crate::dataset::config::ExtractConfig;
+use crate::dataset::readback::fits::check_frames;
 use crate::dataset::record::Extracted;
 use crate::dataset::trouble::{Class, Setback, Trouble};
 use crate::exit::{Exit, fail};
@@ -318,6 +319,7 @@ fn is_plain_file(path: &Path) -> bool {
 
 /// Every row has the names it must have, and the folder holds the pictures of the rows and nothing else.
 fn check_files(extracted: &Extracted, new: &Path, job: &Job<'_>) -> Result<(), Setback> {
+    check_frames(extracted, job.video_id).map_err(|what| odd(&what))?;
     let extension = job.config.format.extension();
     let mut expected = BTreeSet::new();
     for frame in &extracted.frames {

@@ -16,7 +16,6 @@ use framewright_pipeline::{BoxError, Failure as RunFailure, Run, run};
 
 use super::config::{Mode, Stage};
 use super::disk::{Room, Share};
-use super::folder::{read_json, write_json};
 use super::models::ModelWorker;
 use super::record::Video;
 use super::registry::{Failure, Registry, row_of};
@@ -156,23 +155,24 @@ fn outermost(error: &anyhow::Error) -> anyhow::Error {
 /// Writes down how a video ended.
 fn note_end(job: &Job, item: &Item, registry: &Registry) -> Result<(), BoxError> {
     let folder = job.folder.video(&item.video.video_id);
-    let path = folder.join(FAILURE);
-    match &item.trouble {
+    let noted = match &item.trouble {
         Some((stage, trouble)) => {
-            let failure = failure_of(job, item, *stage, trouble, read_json(&path));
-            write_json(&path, &failure)?;
+            let before = folder.read(FAILURE, &item.video).unwrap_or_default();
+            let failure = failure_of(job, item, *stage, trouble, before);
             job.tally.failed.fetch_add(1, Relaxed);
             job.notes.warn(format!("{}: {trouble}", item.video.source));
+            folder.write(FAILURE, &failure)
         }
-        None => match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        },
+        None => folder.remove(FAILURE),
+    };
+    match noted {
+        // Its folder cannot be written in, and that is the trouble that its row shows.
+        Ok(()) | Err(Setback::Video(_)) => {}
+        Err(Setback::Stopped) => return Err("stopped".into()),
+        Err(Setback::Run(error)) => return Err(outermost(&error).into()),
     }
     job.tally.ended.fetch_add(1, Relaxed);
-    if let Some(row) = row_of(&folder, &job.config) {
-        registry.put(&row)?;
-    }
+    registry.put(&row_of(&job.folder, &item.video, &job.config))?;
     Ok(())
 }
 
@@ -183,7 +183,7 @@ fn failure_of(
     trouble: &Trouble,
     before: Option<Failure>,
 ) -> Failure {
-    let attempts = before.map_or(0, |before| before.attempts) + 1;
+    let attempts = before.map_or(0, |before| before.attempts).saturating_add(1);
     let doubled = FIRST_RETRY_SECS * f64::from(1_u32 << attempts.min(10));
     let wait = trouble
         .retry_after_secs

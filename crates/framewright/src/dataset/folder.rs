@@ -10,7 +10,8 @@
 //!       video.<ext>      as long as it is needed
 //!       frames/<image_id>.jpg
 //! ```
-//! Invariant: every `.json` appears whole or not at all, and carries the key of what it was made from.
+//! Invariant: every `.json` appears whole or not at all, and carries the key of what it was made from. Invariant: `state`
+//! and what lies in it are no links; [`VideoFolder`] holds that for the folders of the videos.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -21,10 +22,15 @@ use clap::ValueEnum as _;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::config::Format;
+use super::record::VideoId;
 use super::shard::Shard;
-use super::{export, page};
+use super::video_folder::VideoFolder;
+use super::{export, page, readback};
 use crate::durable;
-use crate::exit::{Exit, fail};
+use crate::exit::{Exit, OrExit as _, fail};
+
+/// Largest file of the state that is no video's, in bytes: a list of a million videos.
+const MOST_STATE_BYTES: u64 = 1 << 30;
 
 /// The folder of a dataset.
 #[derive(Debug, Clone)]
@@ -45,6 +51,7 @@ impl Folder {
             root: root.to_owned(),
         };
         if folder.state().is_dir() {
+            folder.refuse_links().or_exit(Exit::BadInput)?;
             return Ok(folder);
         }
         let message = format!(
@@ -65,8 +72,14 @@ impl Folder {
         if !folder.state().is_dir() {
             refuse_others(root)?;
         }
+        folder.refuse_links().or_exit(Exit::CannotCreate)?;
         fs::create_dir_all(folder.videos()).map_err(|error| cannot_create(&error, root))?;
         Ok(folder)
+    }
+
+    /// A link among the videos is that video's trouble; any other would lead all of the work astray.
+    fn refuse_links(&self) -> anyhow::Result<()> {
+        readback::only_plain(&self.state()).map_err(anyhow::Error::msg)
     }
 
     /// The folder itself.
@@ -85,8 +98,41 @@ impl Folder {
     }
 
     /// The folder of a video.
-    pub fn video(&self, video_id: &str) -> PathBuf {
-        self.videos().join(video_id)
+    pub fn video(&self, video_id: &VideoId) -> VideoFolder {
+        VideoFolder::new(&self.videos(), video_id)
+    }
+
+    /// The ids of the videos that have a folder, sorted; what has another name is none of ours.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn video_ids(&self) -> io::Result<Vec<VideoId>> {
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(self.videos())? {
+            ids.extend(
+                entry?
+                    .file_name()
+                    .to_str()
+                    .and_then(|name| name.parse().ok()),
+            );
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Everything that is replaced when a dataset is written: the state, and the place of every format.
+    pub fn own_places(&self) -> Vec<PathBuf> {
+        let root = self.root.canonicalize();
+        Self::places_in(&root.unwrap_or_else(|_| self.root.clone()))
+    }
+
+    /// As [`Folder::own_places`], of a dataset that may not be there yet.
+    pub fn places_in(root: &Path) -> Vec<PathBuf> {
+        let formats = Format::value_variants().iter().map(|format| format.word());
+        formats
+            .chain(["state"])
+            .map(|name| root.join(name))
+            .collect()
     }
 
     /// The configuration of the last run.
@@ -174,15 +220,29 @@ fn cannot_create(error: &io::Error, path: &Path) -> anyhow::Error {
 /// It cannot be written.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
     let text = serde_json::to_vec(value).context("cannot put into JSON")?;
-    durable::write(path, &text).map_err(|error| {
+    write_file(path, &text).map_err(|error| {
         let message = format!("{error}, cannot write {}", path.display());
         fail(Exit::of_create(&error), message)
     })
 }
 
-/// Reads a JSON file; none when it is not there or is not what it should be, for then it has to be made again.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+/// Writes a file of a dataset whole or not at all. A link in its place is replaced, never followed.
+///
+/// # Errors
+/// The I/O error of the step that failed.
+pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|about| about.is_symlink()) {
+        fs::remove_file(path)?;
+    }
+    durable::write(path, content)
+}
+
+/// Reads a JSON file of the state; `None` when it is not there.
+///
+/// # Errors
+/// Says why it cannot be used; then it has to be made again.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
+    readback::json(path, MOST_STATE_BYTES)
 }
 
 /// Bytes of all files under `folder`; a file with several names counts once for each.
@@ -227,13 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn half_a_json_file_counts_as_none() {
+    fn half_a_json_file_is_not_used() {
         let (_dir, folder) = folder();
         let path = folder.state().join("a.json");
         write_json(&path, &[1, 2]).unwrap();
-        assert_eq!(read_json(&path), Some([1, 2]));
+        assert_eq!(read_json(&path), Ok(Some([1, 2])));
         fs::write(&path, "[1,").unwrap();
-        assert_eq!(read_json::<[u8; 2]>(&path), None);
+        assert!(read_json::<[u8; 2]>(&path).is_err());
     }
 
     #[test]
@@ -252,5 +312,49 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = Folder::open(dir.path()).err().unwrap();
         assert_eq!(Exit::of(&error), Exit::BadInput);
+    }
+
+    #[test]
+    fn a_state_that_is_or_holds_a_link_is_refused() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::create_dir(outside.path().join("videos")).unwrap();
+        fs::write(outside.path().join("mine"), "mine").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let link = |name: &str| {
+            let at = dir.path().join(name);
+            std::os::unix::fs::symlink(outside.path(), &at).unwrap();
+            let refused = [
+                Folder::open(dir.path()).err(),
+                Folder::create(dir.path()).err(),
+            ];
+            let codes = refused.map(|error| Exit::of(&error.expect("a link is refused")));
+            assert_eq!(codes, [Exit::BadInput, Exit::CannotCreate], "{name}");
+            fs::remove_file(&at).unwrap();
+        };
+        link("state");
+        Folder::create(dir.path()).unwrap();
+        for name in [
+            "config.json",
+            "inputs.json",
+            "splits.json",
+            "registry.sqlite",
+            "lock",
+        ] {
+            link(&format!("state/{name}"));
+        }
+        fs::remove_dir(dir.path().join("state/videos")).unwrap();
+        link("state/videos");
+        assert_eq!(fs::read(outside.path().join("mine")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_link_is_replaced_by_what_is_written_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, page) = (dir.path().join("mine"), dir.path().join("report.html"));
+        fs::write(&mine, "mine").unwrap();
+        std::os::unix::fs::symlink(&mine, &page).unwrap();
+        write_file(&page, b"page").unwrap();
+        assert_eq!(fs::read(&mine).unwrap(), b"mine");
+        assert_eq!(fs::read(&page).unwrap(), b"page");
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a run: everything that is done is read, decided on and written as a dataset.
 //!
-//! Videos that are not done are left out and named; they come in when a later run has finished them.
+//! Videos whose results cannot be used are left out, with the reason; they come in when a later run has finished them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,9 @@ use super::dedup::{self, Earlier, Survey};
 use super::export;
 use super::folder::{Folder, read_json, write_json};
 use super::page::{self, FailedVideo, RunFacts, StageFacts};
-use super::record::{Dataset, Downloaded, DropReason, Extracted, Split, Video};
+use super::record::{Dataset, Downloaded, DropReason, Extracted, Split, Video, VideoId};
 use super::registry::{Registry, Row, rows_of};
+use super::results::Absence;
 use super::trouble::Trouble;
 use super::work::Job;
 use crate::upscale::trouble::from_failure;
@@ -37,36 +38,48 @@ pub struct Outcome {
     pub notes: Vec<String>,
 }
 
-/// The videos of `videos` whose stages are done, in their order.
-pub fn gather(job: &Job, videos: &[Video]) -> Vec<Gathered> {
-    let last_labels = [Stage::Detect, Stage::Filter]
-        .into_iter()
-        .find(|stage| job.config.writes(*stage));
-    let gathered = |video: &Video| {
-        // Labels may be missing where their stage was not asked for; the export says so.
-        if last_labels.is_some_and(|stage| job.config.runs(stage) && !job.has(stage, video)) {
-            return None;
-        }
-        Some(Gathered {
-            video: video.clone(),
-            downloaded: job.result::<Downloaded>(Stage::Download, video)?,
-            extracted: job.result::<Extracted>(Stage::Extract, video)?,
-            labelled: job.labelled(video),
-        })
-    };
-    videos.iter().filter_map(gathered).collect()
+/// What there is to put together.
+#[derive(Default)]
+pub struct Gathering {
+    /// The videos whose results can be used, in input order.
+    pub videos: Vec<Gathered>,
+    /// Why those of the others cannot.
+    pub left_out: BTreeMap<VideoId, Absence>,
 }
 
-/// Decides on all frames of `videos`, which are in input order.
+/// Reads what the stages have left of `videos`.
+pub fn gather(job: &Job, videos: &[Video]) -> Gathering {
+    let gathered = |video: &Video| -> Result<Gathered, Absence> {
+        Ok(Gathered {
+            video: video.clone(),
+            downloaded: job.look::<Downloaded>(Stage::Download, video)?,
+            extracted: job.look::<Extracted>(Stage::Extract, video)?,
+            labelled: job.labelled(video)?,
+        })
+    };
+    let mut gathering = Gathering::default();
+    for video in videos {
+        match gathered(video) {
+            Ok(gathered) => gathering.videos.push(gathered),
+            Err(absence) => {
+                gathering.left_out.insert(video.video_id.clone(), absence);
+            }
+        }
+    }
+    gathering
+}
+
+/// The dataset, and to which part each group goes; `None` when the run is being stopped.
+pub type Decided = Option<(Dataset, BTreeMap<String, Split>)>;
+
+/// Decides on all frames of the gathered videos. One whose pictures cannot be used is left out, and what it stood for is
+/// decided anew.
 ///
 /// # Errors
 /// An earlier dataset cannot be read, or the search for duplicates not be run.
-pub fn decided(
-    job: &Job,
-    videos: &[Gathered],
-) -> anyhow::Result<Option<(Dataset, BTreeMap<String, Split>)>> {
+pub fn decided(job: &Job, gathering: &mut Gathering) -> anyhow::Result<Decided> {
     let earlier = earlier(&job.config)?;
-    let splits: BTreeMap<String, Split> = read_json(&splits_path(&job.folder)).unwrap_or_default();
+    let splits = splits_before(job);
     let context = Context {
         config: &job.config,
         names: job.models.names(),
@@ -76,13 +89,53 @@ pub fn decided(
         workers: workers(&job.config),
         control: &job.control,
     };
-    let mut decided = decide(videos, &context)?;
+    let mut decided = loop {
+        let decided = decide(&gathering.videos, &context)?;
+        let without = match &decided {
+            Some((dataset, _)) => without_pictures(job, dataset),
+            None => BTreeMap::new(),
+        };
+        if without.is_empty() {
+            break decided;
+        }
+        let videos = &mut gathering.videos;
+        videos.retain(|gathered| !without.contains_key(&gathered.video.video_id));
+        gathering.left_out.extend(without);
+    };
     if let (Some((dataset, _)), Some(licence)) = (&mut decided, job.models.licence()) {
         dataset.notes.push(format!(
             "the file of the detector that made the labels states this licence: {licence}"
         ));
     }
     Ok(decided)
+}
+
+/// The videos with kept frames whose pictures are not there, or lie elsewhere.
+fn without_pictures(job: &Job, dataset: &Dataset) -> BTreeMap<VideoId, Absence> {
+    let mut without = BTreeMap::new();
+    for frames in dataset.frames.chunk_by(|a, b| a.video == b.video) {
+        let id = &dataset.videos[frames[0].video].video.video_id;
+        // A kept frame that names no picture is one whose picture is not there.
+        let kept = frames.iter().filter(|frame| frame.is_kept());
+        let files = kept.map(|frame| frame.frame.file.as_deref().unwrap_or_default());
+        if let Err(trouble) = job.folder.video(id).check_pictures(files) {
+            without.insert(id.clone(), Absence::Unusable(trouble));
+        }
+    }
+    without
+}
+
+/// To which parts the groups went before.
+fn splits_before(job: &Job) -> BTreeMap<String, Split> {
+    match read_json(&splits_path(&job.folder)) {
+        Ok(splits) => splits.unwrap_or_default(),
+        Err(why) => {
+            job.notes.warn(format!(
+                "state/splits.json cannot be used ({why}), so videos may go to other parts than before"
+            ));
+            BTreeMap::new()
+        }
+    }
 }
 
 /// How far apart the frames are that the filter lets pass.
@@ -245,7 +298,7 @@ pub fn register(
         let video_id = dataset.videos[frame.video].video.video_id.as_str();
         *kept.entry(video_id).or_default() += u64::from(frame.is_kept());
     }
-    let mut rows = rows_of(&job.folder)?;
+    let mut rows = rows_of(&job.folder, &job.config)?;
     let listed: BTreeSet<&str> = listed.iter().map(|video| video.video_id.as_str()).collect();
     rows.retain(|row| listed.contains(row.video_id.as_str()));
     for row in &mut rows {

@@ -27,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::download::yt_dlp::Listing;
-use super::record::{Location, Order, Video};
+use super::record::{Location, Order, Video, VideoId};
 use super::trouble::{Class, Setback, Trouble};
 
 pub use files::extension_of;
@@ -47,9 +47,9 @@ pub struct Inputs {
     /// Every video once, by [`Order`].
     pub videos: Vec<Video>,
     /// Trouble of those that cannot be had, by `video_id`.
-    pub troubles: BTreeMap<String, Trouble>,
+    pub troubles: BTreeMap<VideoId, Trouble>,
     /// `video_id`s of pages of which is not known yet what they hold; [`expand_again`] asks.
-    pub unexpanded: Vec<String>,
+    pub unexpanded: Vec<VideoId>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -128,12 +128,13 @@ pub fn expand_again(inputs: Inputs, lister: Lister) -> Result<Inputs, Setback> {
 }
 
 /// Our name for what is found at a place: 16 hexadecimal digits of the SHA-256 of its absolute path or its address.
-pub fn video_id(location: &Location) -> String {
+pub fn video_id(location: &Location) -> VideoId {
     let digest = match location {
         Location::File(path) => Sha256::digest(path.as_os_str().as_bytes()),
         Location::Http(url) | Location::Page(url) => Sha256::digest(url.as_bytes()),
     };
-    super::download::hex(&digest[..8])
+    let first = digest[..8].iter();
+    VideoId::from(first.fold(0, |number, &byte| number << 8 | u64::from(byte)))
 }
 
 /// What was found so far.
@@ -141,7 +142,7 @@ pub fn video_id(location: &Location) -> String {
 struct Found {
     inputs: Inputs,
     notes: Vec<String>,
-    by_id: HashMap<String, Order>,
+    by_id: HashMap<VideoId, Order>,
     repeats: usize,
     at: Option<Order>,
 }

@@ -1,7 +1,8 @@
 //! What a result was made from, as a short key: the same key means that it need not be made again.
 //!
 //! Each stage's key holds that of the stage before, everything of the configuration that decides its result, and a
-//! number that rises when the stage's own way of working changes.
+//! number that rises when the stage's own way of working changes. Which stages a run runs is no part of it: a later run of
+//! other stages uses what is there.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::UNIX_EPOCH;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::config::{Config, Stage};
+use super::config::Config;
 use super::record::{Location, Video};
 
 /// Rises when what a stage writes changes its meaning.
@@ -53,16 +54,6 @@ pub enum Written {
     All,
     /// Of the frames that the filter, and without models the search for duplicates, let pass.
     Survivors,
-}
-
-/// What a run asks the extract stage to write: all where what comes after is not known yet.
-pub fn written(config: &Config) -> Written {
-    let decides = config.runs(Stage::Filter) && config.runs(Stage::Dedup);
-    if config.run.keep || !decides {
-        Written::All
-    } else {
-        Written::Survivors
-    }
 }
 
 /// Of the rows and pictures of a video.
@@ -188,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.mp4");
         let video = Video {
-            video_id: "0".into(),
+            video_id: 0.into(),
             order: crate::dataset::record::Order { line: 0, entry: 0 },
             source: "a.mp4".into(),
             location: Location::File(path.clone()),

@@ -22,9 +22,9 @@ use crate::dataset::config::{Config, Format};
 use crate::dataset::export::text::markup;
 use crate::dataset::export::view::{Picture, View};
 use crate::dataset::export::{formats, name};
+use crate::dataset::folder::write_file;
 use crate::dataset::record::{Dataset, Split};
 use crate::dataset::trouble::Trouble;
-use crate::durable;
 use crate::exit::{Exit, OrExit as _};
 
 mod gallery;
@@ -80,7 +80,7 @@ pub fn write(
 ) -> anyhow::Result<PathBuf> {
     let page = render(dataset, config, root, facts)?;
     let path = root.join(PAGE);
-    durable::write(&path, page.as_bytes())
+    write_file(&path, page.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))
         .or_exit(Exit::Io)?;
     Ok(path)

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 use framewright_hash::Hash256;
 use serde::{Deserialize, Serialize};
 
+pub use super::video_id::VideoId;
+
 /// One video to work on, before anything of it was fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Video {
     /// Our own name for it: 16 hexadecimal digits of the SHA-256 of what it is found by. Never a name of the server's.
-    pub video_id: String,
+    pub video_id: VideoId,
     /// Its place in the inputs.
     pub order: Order,
     /// What the user gave: the line of the list, or the path that a folder or pattern gave.

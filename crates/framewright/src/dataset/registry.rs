@@ -13,10 +13,12 @@ use rusqlite::{Connection, ErrorCode, params};
 use serde::Serialize;
 
 use super::config::{Config, Stage};
-use super::folder::{Folder, read_json};
-use super::record::{Extracted, Order, Video};
+use super::folder::Folder;
+use super::record::{Extracted, Order, Video, VideoId};
+use super::results::Kept;
+use super::run::config_of;
 use super::trouble::{Class, Trouble};
-use super::work::{FAILURE, Kept, PER_VIDEO, file_of};
+use super::work::{FAILURE, PER_VIDEO, file_of};
 use crate::exit::{Exit, OrExit as _, fail};
 use crate::notes::Notes;
 
@@ -176,7 +178,9 @@ impl Registry {
 
     /// Makes the table anew from what lies under `state/videos`.
     fn rebuild(&self, folder: &Folder) -> anyhow::Result<()> {
-        for row in rows_of(folder)? {
+        // Without its configuration a dataset counts as one of all stages.
+        let config = config_of(folder).unwrap_or_default();
+        for row in rows_of(folder, &config)? {
             self.put(&row)?;
         }
         Ok(())
@@ -294,59 +298,91 @@ fn set_aside(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How far every video is, from the files alone.
+/// How far every video is under a configuration, from the files alone. A folder that does not say whose it is has no row.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn rows_of(folder: &Folder) -> anyhow::Result<Vec<Row>> {
-    let config: Config = read_json(&folder.config()).unwrap_or_default();
-    let videos = folder.videos();
-    let entries =
-        fs::read_dir(&videos).with_context(|| format!("cannot read {}", videos.display()))?;
-    let mut rows: Vec<Row> = entries
-        .filter_map(|entry| row_of(&entry.ok()?.path(), &config))
-        .collect();
+pub fn rows_of(folder: &Folder, config: &Config) -> anyhow::Result<Vec<Row>> {
+    let ids = folder
+        .video_ids()
+        .with_context(|| format!("cannot read {}", folder.videos().display()))?;
+    let source = |id: &VideoId| folder.video(id).source(id).ok().flatten();
+    let videos = ids.iter().filter_map(source);
+    let mut rows: Vec<Row> = videos.map(|video| row_of(folder, &video, config)).collect();
     rows.sort_by(|a, b| (a.order, &a.video_id).cmp(&(b.order, &b.video_id)));
     Ok(rows)
 }
 
-/// How far the video of a folder is under a configuration; none where it is not the folder of a video.
-pub fn row_of(folder: &Path, config: &Config) -> Option<Row> {
-    let video: Video = read_json(&folder.join("source.json"))?;
-    let failure: Option<Failure> = read_json(&folder.join(FAILURE));
+/// How far a video is under a configuration.
+pub fn row_of(folder: &Folder, video: &Video, config: &Config) -> Row {
+    let its = folder.video(&video.video_id);
+    // A failure that cannot be read back is tried again, and so is none.
+    let failure: Option<Failure> = its.read(FAILURE, video).unwrap_or_default();
+    let extracted = its.read::<Kept<Extracted>>(file_of(Stage::Extract), video);
     // A run of what comes after them all needs what they have written.
     let any = PER_VIDEO.into_iter().any(|stage| config.runs(stage));
     let counts = |stage: &Stage| config.writes(*stage) && (!any || config.runs(*stage));
-    let is_there = |stage: &Stage| folder.join(file_of(*stage)).exists();
+    let is_there = |stage: &Stage| its.has(file_of(*stage));
     let mut stages = PER_VIDEO.into_iter().filter(counts);
     let reached = stages.clone().take_while(is_there).last();
     let last = stages.next_back();
-    let extracted: Option<Kept<Extracted>> = read_json(&folder.join(file_of(Stage::Extract)));
-    Some(Row {
-        video_id: video.video_id,
-        order: video.order,
-        source: video.source,
+    let row = Row {
         state: match &failure {
             Some(_) => State::Failed,
             None if reached == last => State::Done,
             None => State::Pending,
         },
         stage: failure.as_ref().map(|failure| failure.stage).or(reached),
-        class: failure.as_ref().map(|failure| failure.trouble.class),
-        message: failure
-            .as_ref()
-            .map(|failure| failure.trouble.message.clone()),
         attempts: failure.as_ref().map_or(0, |failure| failure.attempts),
-        next_try_unix_secs: failure.and_then(|failure| failure.next_try_unix_secs),
-        frames: extracted.map(|kept| kept.value.frames.len() as u64),
-        kept: None,
-    })
+        next_try_unix_secs: failure
+            .as_ref()
+            .and_then(|failure| failure.next_try_unix_secs),
+        ..Row::pending(video)
+    };
+    match (failure, extracted) {
+        (Some(failure), _) => row.with_trouble(&failure.trouble),
+        (None, Err(trouble)) => row.with_trouble(&trouble),
+        (None, Ok(extracted)) => Row {
+            frames: extracted.map(|kept| kept.value.frames.len() as u64),
+            ..row
+        },
+    }
+}
+
+impl Row {
+    /// A video of which nothing is there yet.
+    pub fn pending(video: &Video) -> Self {
+        Self {
+            video_id: video.video_id.to_string(),
+            order: video.order,
+            source: video.source.clone(),
+            state: State::Pending,
+            stage: None,
+            class: None,
+            message: None,
+            attempts: 0,
+            next_try_unix_secs: None,
+            frames: None,
+            kept: None,
+        }
+    }
+
+    /// The same video, failed by this trouble.
+    #[must_use]
+    pub fn with_trouble(self, trouble: &Trouble) -> Self {
+        Self {
+            state: State::Failed,
+            class: Some(trouble.class),
+            message: Some(trouble.message.clone()),
+            ..self
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::folder::write_json;
+    use crate::dataset::inputs::video_id;
     use crate::dataset::record::Location;
     use crate::screen::Screen;
 
@@ -354,15 +390,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::create(&dir.path().join("set")).unwrap();
         for line in 0..n {
+            let address = format!("http://example.com/{line}.mp4");
+            let location = Location::Http(address.clone());
             let video = Video {
-                video_id: format!("{line:016x}"),
+                video_id: video_id(&location),
                 order: Order { line, entry: 0 },
-                source: format!("film {line}.mp4"),
-                location: Location::Http(format!("http://example.com/{line}.mp4")),
+                source: address,
+                location,
             };
             let its = folder.video(&video.video_id);
-            fs::create_dir(&its).unwrap();
-            write_json(&its.join("source.json"), &video).unwrap();
+            its.begin(&video).unwrap();
             if line % 2 == 1 {
                 let failure = Failure {
                     stage: Stage::Download,
@@ -371,7 +408,7 @@ mod tests {
                     attempts: 2,
                     next_try_unix_secs: None,
                 };
-                write_json(&its.join(FAILURE), &failure).unwrap();
+                its.write(FAILURE, &failure).unwrap();
             }
         }
         (dir, folder)

@@ -1,7 +1,6 @@
 //! `dataset run`, `retry` and `dedup`: prepare, work on the videos, put the dataset together, say what came of it.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,14 +14,15 @@ use super::disk::Disk;
 use super::download::Downloader;
 use super::folder::{Folder, Lock, read_json, size_bytes, write_json};
 use super::gather::{Outcome, decided, gather, outcome, register, surveyed, workers, write};
-use super::listing::{Listing, list, use_up};
+use super::listing::{self, Listing, list, use_up};
 use super::models::Models;
-use super::record::{Location, Video};
+use super::record::{Location, Video, VideoId};
 use super::registry::{Failure, Registry, Row, State, row_of};
+use super::results::Absence;
 use super::status::{self, Summary};
-use super::trouble::{Class, Trouble};
+use super::trouble::{Class, Setback, Trouble};
 use super::work::{FAILURE, Job, PER_VIDEO};
-use super::{dedup as duplicates, flow, settle};
+use super::{dedup as duplicates, flow, losses, settle};
 use crate::cli::RunOptions;
 use crate::exit::{Exit, OrExit as _, fail};
 use crate::notes::Notes;
@@ -44,9 +44,18 @@ pub fn run(options: &RunOptions, screen: &Screen) -> anyhow::Result<Exit> {
         .context("the configuration was checked for a folder")?;
     let folder = Folder::create(&root)?;
     let lock = folder.lock(config.run.shard)?;
-    let run = Prepared::new(config, folder, lock, None, screen)?;
-    write_json(&run.job.folder.config(), &run.job.config)?;
-    run.go(options.screen.json, started)
+    let run = Prepared::new(config, folder.clone(), lock, None, screen)?;
+    let config = run.job.config.clone();
+    // A run that only puts together may be refused, and the dataset stays one of the configuration before.
+    let works = PER_VIDEO.into_iter().any(|stage| config.runs(stage));
+    if works {
+        write_json(&folder.config(), &config)?;
+    }
+    let exit = run.go(options.screen.json, started)?;
+    if !works {
+        write_json(&folder.config(), &config)?;
+    }
+    Ok(exit)
 }
 
 /// Tries the videos again that have failed; those of one class only where one is given.
@@ -70,11 +79,14 @@ pub fn retry(
     let run = Prepared::new(config, folder, lock, None, screen)?;
     let mut again = 0;
     for video in run.listed() {
-        let path = run.job.folder.video(&video.video_id).join(FAILURE);
-        let failure: Option<Failure> = read_json(&path);
+        let folder = run.job.folder.video(&video.video_id);
+        let failure: Option<Failure> = folder.read(FAILURE, video).unwrap_or_default();
         if failure.is_some_and(|failure| class.is_none_or(|class| failure.trouble.class == class)) {
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            again += 1;
+            match folder.remove(FAILURE) {
+                Ok(()) => again += 1,
+                Err(Setback::Run(error)) => return Err(error),
+                Err(Setback::Video(_) | Setback::Stopped) => {}
+            }
         }
     }
     screen.say(&Line::Info(format!("{again} videos are tried again")));
@@ -87,14 +99,18 @@ pub fn retry(
 /// [`Exit::Config`] when it is gone or not readable.
 pub fn config_of(folder: &Folder) -> anyhow::Result<Config> {
     let path = folder.config();
-    read_json(&path)
-        .with_context(|| {
-            format!(
-                "the configuration of the dataset cannot be read: {}",
-                path.display()
-            )
-        })
-        .or_exit(Exit::Config)
+    let config = read_json::<Config>(&path).and_then(|config| config.ok_or("it is gone".into()));
+    let config = config.and_then(|config| match settle::out_of_bounds(&config) {
+        problems if problems.is_empty() => Ok(config),
+        problems => Err(problems.join("; ")),
+    });
+    config.map_err(|why| {
+        let message = format!(
+            "the configuration of the dataset cannot be used: {why}: {}",
+            path.display()
+        );
+        fail(Exit::Config, message)
+    })
 }
 
 /// Decides again about duplicates: shows how far apart pictures are, or writes the dataset anew.
@@ -106,14 +122,16 @@ pub fn dedup(root: &Path, dry_run: bool, json: bool, screen: &Screen) -> anyhow:
     let folder = Folder::open(root)?;
     let config = config_of(&folder)?;
     let lock = folder.lock(config.run.shard)?;
-    let mut run = Prepared::new(config, folder, lock, None, screen)?;
+    // The videos that it was made of: a folder that has grown, or a film that was moved, is no matter of duplicates.
+    let listing = listing::kept(&folder).unwrap_or_default();
+    let mut run = Prepared::new(config, folder, lock, listing, screen)?;
     if !dry_run {
         run.job.config.run.stages = vec![Stage::Dedup, Stage::Export];
         return run.finish(json, started);
     }
     let job = &run.job;
-    let gathered = gather(job, run.listed());
-    let Some(survey) = surveyed(job, &gathered)? else {
+    let gathering = gather(job, run.listed());
+    let Some(survey) = surveyed(job, &gathering.videos)? else {
         if run.watch.caught().is_some() {
             return Ok(run.stopped());
         }
@@ -138,9 +156,10 @@ pub fn dedup(root: &Path, dry_run: bool, json: bool, screen: &Screen) -> anyhow:
 /// Where the picture of a frame lies; none where it was not kept.
 fn picture_of(job: &Job, image_id: &str) -> Option<PathBuf> {
     let (video_id, _) = image_id.split_once('_')?;
+    let folder = job.folder.video(&video_id.parse().ok()?);
     let file = format!("{image_id}.{}", job.config.extract.format.extension());
-    let path = job.folder.video(video_id).join("frames").join(file);
-    path.exists().then_some(path)
+    folder.check_pictures([file.as_str()].into_iter()).ok()?;
+    Some(folder.picture(&file))
 }
 
 /// A run that can begin.
@@ -187,6 +206,7 @@ impl Prepared {
         if listing.inputs.videos.is_empty() {
             return Err(fail(Exit::BadInput, "the inputs name no video"));
         }
+        refuse_own(&listing, &folder)?;
         for note in &listing.inputs.notes {
             notes.warn(note);
         }
@@ -231,7 +251,11 @@ impl Prepared {
         let job = &self.job;
         let mine: Vec<Video> = self.mine().cloned().collect();
         for video in &mine {
-            begin(job, video)?;
+            match job.folder.video(&video.video_id).begin(video) {
+                // A folder that cannot be entered is met again by its first stage.
+                Ok(()) | Err(Setback::Video(_) | Setback::Stopped) => {}
+                Err(Setback::Run(error)) => return Err(error),
+            }
         }
         let to_do = self.choose(&mine)?;
         let any_stage = PER_VIDEO.into_iter().any(|stage| job.config.runs(stage));
@@ -260,7 +284,7 @@ impl Prepared {
         let mut waiting = 0;
         for video in mine {
             let folder = job.folder.video(&video.video_id);
-            let failure: Option<Failure> = read_json(&folder.join(FAILURE));
+            let failure: Option<Failure> = folder.read(FAILURE, video).unwrap_or_default();
             let stands = failure.is_some_and(|failure| {
                 let is_same = job.key(failure.stage, video).unwrap_or_default() == failure.key;
                 let is_early = failure.trouble.class == Class::Rate
@@ -282,9 +306,8 @@ impl Prepared {
                     self.listing.inputs.troubles.get(&video.video_id).cloned(),
                 ));
             }
-            if let Some(row) = row_of(&folder, &job.config) {
-                self.registry.put(&row)?;
-            }
+            self.registry
+                .put(&row_of(&job.folder, video, &job.config))?;
         }
         if waiting > 0 {
             job.notes.warn(format!(
@@ -331,7 +354,7 @@ impl Prepared {
     pub fn finish(&self, json: bool, started: Instant) -> anyhow::Result<Exit> {
         let job = &self.job;
         let puts_together = job.config.runs(Stage::Dedup) || job.config.runs(Stage::Export);
-        let mut outcome = Outcome::default();
+        let (mut outcome, mut left_out) = (Outcome::default(), BTreeMap::new());
         if job.config.run.shard.is_some() {
             job.notes
                 .warn("what is decided across videos is left to framewright dataset merge");
@@ -340,35 +363,78 @@ impl Prepared {
                 .tally
                 .timed(Stage::Export, || self.put_together(started))?
             {
-                Some(whole) => outcome = whole,
+                Some(whole) => (outcome, left_out) = whole,
                 None => return Ok(self.stopped()),
             }
         }
-        let rows = self.rows()?;
+        let rows = self.rows(&left_out)?;
         let summary = Summary::new(job, &rows, outcome, started.elapsed());
         status::say(&summary, &self.screen, json)?;
         let all_well = rows.iter().all(|row| row.state == State::Done);
         Ok(if all_well { Exit::Ok } else { Exit::SomeFailed })
     }
 
-    /// What the dataset is now; none when the run is being stopped.
-    fn put_together(&self, started: Instant) -> anyhow::Result<Option<Outcome>> {
+    /// What the dataset is now, and which videos are not in it; `None` when the run is being stopped.
+    fn put_together(
+        &self,
+        started: Instant,
+    ) -> anyhow::Result<Option<(Outcome, BTreeMap<VideoId, Absence>)>> {
         let job = &self.job;
-        let gathered = gather(job, self.listed());
-        let Some((dataset, splits)) = decided(job, &gathered)? else {
+        let mut gathering = gather(job, self.listed());
+        let Some((dataset, splits)) = decided(job, &mut gathering)? else {
             return Ok(None);
         };
+        losses::weigh(job, self.listed(), &gathering, &dataset)?;
         register(job, &dataset, self.listed(), &self.registry)?;
-        let written = write(job, &dataset, &splits, &self.rows()?, started.elapsed())?;
-        Ok(written.map(|written| outcome(&dataset, written)))
+        let rows = self.rows(&gathering.left_out)?;
+        let written = write(job, &dataset, &splits, &rows, started.elapsed())?;
+        Ok(written.map(|written| (outcome(&dataset, written), gathering.left_out)))
     }
 
-    fn rows(&self) -> anyhow::Result<Vec<Row>> {
-        let mut rows = self.registry.rows()?;
-        let mine: BTreeSet<&str> = self.mine().map(|video| video.video_id.as_str()).collect();
-        rows.retain(|row| mine.contains(row.video_id.as_str()));
+    /// How far each video of this run is. One whose results cannot be used is not done, whatever lies there.
+    fn rows(&self, left_out: &BTreeMap<VideoId, Absence>) -> anyhow::Result<Vec<Row>> {
+        let known = self.registry.rows()?.into_iter();
+        let mut known: BTreeMap<String, Row> =
+            known.map(|row| (row.video_id.clone(), row)).collect();
+        let mut rows = Vec::new();
+        for video in self.mine() {
+            let row = known.remove(video.video_id.as_str());
+            let mut row = row.unwrap_or_else(|| Row::pending(video));
+            if let (State::Done, Some(absence)) = (row.state, left_out.get(&video.video_id)) {
+                row = match absence {
+                    Absence::NotDone(_) => row,
+                    Absence::Outdated(_) => Row {
+                        state: State::Pending,
+                        message: Some(absence.message()),
+                        ..row
+                    },
+                    Absence::Unusable(trouble) => row.with_trouble(trouble),
+                };
+                self.registry.put(&row)?;
+            }
+            rows.push(row);
+        }
         Ok(rows)
     }
+}
+
+/// A film among the files of the dataset would be replaced with them.
+fn refuse_own(listing: &Listing, folder: &Folder) -> anyhow::Result<()> {
+    let own = folder.own_places();
+    for video in &listing.inputs.videos {
+        let Location::File(path) = &video.location else {
+            continue;
+        };
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if own.iter().any(|place| path.starts_with(place)) {
+            let message = format!(
+                "an input lies among the files of the dataset, which replaces them; move it, or choose another folder: {}",
+                path.display()
+            );
+            return Err(fail(Exit::BadInput, message));
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of a local film; of others nothing is known, and they keep their order, before those: fetching takes longer.
@@ -377,19 +443,6 @@ fn size_of(video: &Video) -> u64 {
         Location::File(path) => path.metadata().map_or(0, |about| about.len()),
         Location::Http(_) | Location::Page(_) => u64::MAX,
     }
-}
-
-/// Makes the folder of a video, with what it is.
-fn begin(job: &Job, video: &Video) -> anyhow::Result<()> {
-    let folder = job.folder.video(&video.video_id);
-    let path = folder.join("source.json");
-    if read_json::<Video>(&path).as_ref() == Some(video) {
-        return Ok(());
-    }
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))
-        .or_exit(Exit::CannotCreate)?;
-    write_json(&path, video)
 }
 
 fn disk_of(config: &Config, folder: &Folder) -> Disk {

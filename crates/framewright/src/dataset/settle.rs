@@ -171,6 +171,19 @@ pub fn refuse(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
 
 /// Everything that is wrong with a configuration, as far as that can be told without starting anything.
 pub fn problems(config: &Config) -> Vec<String> {
+    let mut problems = out_of_bounds(config);
+    let mut copy = config.clone();
+    copy.output = None;
+    for path in paths_of(&mut copy) {
+        if !path.exists() {
+            problems.push(format!("{} does not exist", path.display()));
+        }
+    }
+    problems
+}
+
+/// What is wrong with a configuration wherever it is used, be its files here or not.
+pub fn out_of_bounds(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     let mut must = |holds: bool, problem: &str| {
         if !holds {
@@ -236,13 +249,6 @@ pub fn problems(config: &Config) -> Vec<String> {
         "export.shard_size is at least 1",
     );
     must_dedup(&config.dedup, &mut must);
-    let mut copy = config.clone();
-    copy.output = None;
-    for path in paths_of(&mut copy) {
-        if !path.exists() {
-            problems.push(format!("{} does not exist", path.display()));
-        }
-    }
     problems
 }
 

@@ -70,7 +70,7 @@ mod tests {
     fn every_video_is_in_exactly_one_part() {
         for n in 0..40_u64 {
             let video = Video {
-                video_id: format!("{:016x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+                video_id: n.wrapping_mul(0x9E37_79B9_7F4A_7C15).into(),
                 order: Order { line: 0, entry: 0 },
                 source: String::new(),
                 location: Location::Http(String::new()),

@@ -47,7 +47,9 @@ pub fn divide(
     let mut notes = Vec::new();
     // A group is named after its first video.
     let videos = dataset.videos.iter();
-    let ids: Vec<String> = videos.map(|video| video.video.video_id.clone()).collect();
+    let ids: Vec<String> = videos
+        .map(|video| video.video.video_id.to_string())
+        .collect();
     for frame in &mut dataset.frames {
         frame.group.clone_from(&ids[groups.of[frame.video]]);
         frame.split = None;
@@ -71,7 +73,7 @@ pub fn divide(
     }
     for (video, of) in dataset.videos.iter().zip(&groups.of) {
         if let Some(split) = assigned.get(of).or_else(|| settled.get(of)) {
-            assignments.insert(video.video.video_id.clone(), *split);
+            assignments.insert(video.video.video_id.to_string(), *split);
         }
     }
     note_large_group(&present, &ids, &groups, &mut notes);

@@ -3,16 +3,12 @@
 //! A stage does nothing where its result is there under the right key. Both modes call these functions; what they hand
 //! each other is the video's folder.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use anyhow::Context as _;
 use framewright_media::Picture;
 use framewright_pipeline::Control;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::config::{Config, Stage};
 use super::decide::drops_of_video;
@@ -20,12 +16,14 @@ use super::disk::Disk;
 use super::download::{Downloader, Progress};
 use super::extract::{self, Event, OWN_PROGRAM, Write};
 use super::filter::quality_drop;
-use super::folder::{Folder, read_json, size_bytes, write_json};
-use super::keys::{self, Written};
+use super::folder::{Folder, size_bytes};
+use super::keys::Written;
 use super::models::{ModelWorker, Models};
-use super::record::{Downloaded, Extracted, Labelled, Location, Video};
+use super::record::{Downloaded, Extracted, Frame, Labelled, Location, Video};
+use super::results::to_write;
 use super::tally::Tally;
 use super::trouble::{Class, Setback, Trouble};
+use super::video_folder::REMAKE;
 use crate::notes::Notes;
 
 /// The stages that work on one video and leave a file.
@@ -48,21 +46,6 @@ pub const fn file_of(stage: Stage) -> &'static str {
         Stage::Detect => "detect.json",
         Stage::Dedup | Stage::Export => unreachable!(),
     }
-}
-
-/// A result with the key of what it was made from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Kept<T> {
-    /// What it was made from.
-    pub key: String,
-    /// The result.
-    pub value: T,
-}
-
-/// The key alone, for results that need not be read whole.
-#[derive(Deserialize)]
-struct KeyOf {
-    key: String,
 }
 
 /// What all workers of a run share.
@@ -113,92 +96,6 @@ impl Job {
         }
     }
 
-    /// The key that a stage's result would have now; none where the stage before has none.
-    pub fn key(&self, stage: Stage, video: &Video) -> Option<String> {
-        match stage {
-            Stage::Download => Some(keys::download(video, &self.config)),
-            Stage::Extract => {
-                let downloaded: Downloaded = self.result(Stage::Download, video)?;
-                let written = keys::written(&self.config);
-                Some(keys::extract(&downloaded.sha256, &self.config, written))
-            }
-            Stage::Filter => {
-                let extract = self.extract_key(video)?;
-                Some(keys::filter(&extract, &self.config, self.models.digests()))
-            }
-            Stage::Detect => {
-                let filter = self.key(Stage::Filter, video)?;
-                Some(keys::detect(&filter, &self.config, self.models.digests()))
-            }
-            Stage::Dedup | Stage::Export => None,
-        }
-    }
-
-    /// Which pictures of a video are there, of those that the configuration may ask for.
-    fn there(&self, video: &Video) -> Option<Written> {
-        let downloaded: Downloaded = self.result(Stage::Download, video)?;
-        let kept: KeyOf = read_json(&self.path(Stage::Extract, video))?;
-        let is = |written| keys::extract(&downloaded.sha256, &self.config, written) == kept.key;
-        [Written::All, Written::Survivors]
-            .into_iter()
-            .find(|written| is(*written))
-    }
-
-    /// What stands for the rows of a video in the keys of the stages after: the same, whichever pictures are there.
-    fn extract_key(&self, video: &Video) -> Option<String> {
-        self.there(video)?;
-        let downloaded: Downloaded = self.result(Stage::Download, video)?;
-        Some(keys::extract(
-            &downloaded.sha256,
-            &self.config,
-            Written::All,
-        ))
-    }
-
-    /// Whether a stage has nothing left to do for a video. Pictures of dropped frames count only where they were asked for
-    /// by name; that all of them are written where later stages are not run yet is only foresight.
-    pub fn is_done(&self, stage: Stage, video: &Video) -> bool {
-        match stage {
-            Stage::Extract => match self.there(video) {
-                Some(Written::All) => true,
-                Some(Written::Survivors) => !self.config.run.keep,
-                None => false,
-            },
-            stage => self.has(stage, video),
-        }
-    }
-
-    /// The result of a stage, where it is there and made from what it would be made from now.
-    pub fn result<T: DeserializeOwned>(&self, stage: Stage, video: &Video) -> Option<T> {
-        if !self.has(stage, video) {
-            return None;
-        }
-        let kept: Kept<T> = read_json(&self.path(stage, video))?;
-        Some(kept.value)
-    }
-
-    /// Whether the result of a stage is there and made from what it would be made from now.
-    pub fn has(&self, stage: Stage, video: &Video) -> bool {
-        if stage == Stage::Extract {
-            return self.extract_key(video).is_some();
-        }
-        let kept: Option<KeyOf> = read_json(&self.path(stage, video));
-        kept.is_some_and(|kept| self.key(stage, video) == Some(kept.key))
-    }
-
-    fn path(&self, stage: Stage, video: &Video) -> PathBuf {
-        self.folder.video(&video.video_id).join(file_of(stage))
-    }
-
-    fn keep<T: Serialize>(&self, stage: Stage, video: &Video, value: &T) -> Result<(), Setback> {
-        let key = self
-            .key(stage, video)
-            .context("a stage has a key when the one before is done")?;
-        let path = self.path(stage, video);
-        write_json(&path, &Kept { key, value })?;
-        Ok(())
-    }
-
     fn cancelled(&self) -> bool {
         self.control.is_stopped()
     }
@@ -208,14 +105,24 @@ impl Job {
         if let Some(downloaded) = self.result::<Downloaded>(Stage::Download, video) {
             let is_needed =
                 !self.config.runs(Stage::Extract) || !self.is_done(Stage::Extract, video);
-            if !is_needed || folder.join(&downloaded.file).exists() {
+            if !is_needed || self.film(video, &downloaded)?.is_file() {
                 return Ok(());
             }
         }
         self.tally.timed(Stage::Download, || {
-            let downloaded = self.fetch(video, &folder)?;
+            let downloaded = self.fetch(video, folder.enter()?)?;
             self.keep(Stage::Download, video, &downloaded)
         })
+    }
+
+    /// Where the film of a video is: a local one where its input says, any other in the video's folder.
+    fn film(&self, video: &Video, downloaded: &Downloaded) -> Result<PathBuf, Trouble> {
+        match &video.location {
+            Location::File(path) => Ok(path.clone()),
+            Location::Http(_) | Location::Page(_) => {
+                self.folder.video(&video.video_id).film(&downloaded.file)
+            }
+        }
     }
 
     fn fetch(&self, video: &Video, folder: &Path) -> Result<Downloaded, Setback> {
@@ -267,7 +174,7 @@ impl Job {
     /// Pictures and measures of a film, made by a process of its own.
     fn take_apart(&self, video: &Video, file: &Path, folder: &Path) -> Result<Extracted, Setback> {
         let config = &self.config;
-        let write = match keys::written(config) {
+        let write = match to_write(config) {
             Written::All => Write::All,
             Written::Survivors => Write::Survivors {
                 filter: Box::new(config.filter.clone()),
@@ -308,22 +215,24 @@ impl Job {
             return Err(not_there("the video was not fetched yet", Stage::Download));
         };
         let folder = self.folder.video(&video.video_id);
-        let file = folder.join(&downloaded.file);
-        if !file.exists() {
+        let file = self.film(video, &downloaded)?;
+        if !file.is_file() {
             return Err(not_there(
                 "the fetched video is not there any more",
                 Stage::Download,
             ));
         }
         self.tally.timed(Stage::Extract, || {
-            let extracted = self.take_apart(video, &file, &folder)?;
+            let extracted = self.take_apart(video, &file, folder.enter()?)?;
             self.keep(Stage::Extract, video, &extracted)
         })?;
-        if downloaded.file.is_relative() && !self.config.run.keep {
-            remove(&file)?;
+        // A film of the user's own is not ours to remove.
+        let fetched = downloaded.file.to_str().filter(|_| !is_local(video));
+        if let (Some(name), false) = (fetched, self.config.run.keep) {
+            folder.remove(name)?;
         }
         self.tidy(video)?;
-        self.disk.keep(size_bytes(&folder));
+        self.disk.keep(size_bytes(folder.enter()?));
         Ok(())
     }
 
@@ -335,9 +244,7 @@ impl Job {
             return Err(not_there("the video has no pictures yet", Stage::Extract));
         };
         self.tally.timed(Stage::Filter, || {
-            let passes = |frame: &super::record::Frame| {
-                quality_drop(&frame.scores, &self.config.filter).is_none()
-            };
+            let passes = |frame: &Frame| quality_drop(&frame.scores, &self.config.filter).is_none();
             let mut labelled = Labelled::default();
             for frame in extracted.frames.iter().filter(|frame| passes(frame)) {
                 let picture = self.picture(video, frame)?;
@@ -398,56 +305,40 @@ impl Job {
         Ok(())
     }
 
-    fn picture(&self, video: &Video, frame: &super::record::Frame) -> Result<Picture, Setback> {
-        let file = frame
-            .file
-            .as_deref()
-            .context("the picture of a frame that is left was written")?;
-        let path = self.folder.video(&video.video_id).join("frames").join(file);
-        let cannot = |error| {
-            let message = format!(
-                "{error}; remove its extract.json to have the pictures made again: {}",
-                path.display()
-            );
-            Setback::Video(Trouble::new(Class::Environment, message))
+    fn picture(&self, video: &Video, frame: &Frame) -> Result<Picture, Setback> {
+        let folder = self.folder.video(&video.video_id);
+        let cannot = |why: String| Setback::Video(Trouble::new(Class::Environment, why));
+        let Some(file) = frame.file.as_deref() else {
+            let why = format!("a frame that is left has no picture; {REMAKE}");
+            return Err(cannot(why));
         };
-        Picture::read(&path).map_err(cannot)
-    }
-
-    /// What the models said of a video: of what is left where the detector ran, else of what was filtered.
-    pub fn labelled(&self, video: &Video) -> Labelled {
-        let mut labelled: Labelled = self.result(Stage::Filter, video).unwrap_or_default();
-        let detected: Labelled = self.result(Stage::Detect, video).unwrap_or_default();
-        labelled.pictures.extend(detected.pictures);
-        labelled
+        folder.check_pictures([file].into_iter())?;
+        let path = folder.picture(file);
+        Picture::read(&path)
+            .map_err(|error| cannot(format!("{error}; {REMAKE}: {}", path.display())))
     }
 
     /// Removes the pictures of frames that are dropped for good, as soon as all that decides so is known.
     fn tidy(&self, video: &Video) -> Result<(), Setback> {
         let waits_for_filter = self.config.writes(Stage::Filter) && !self.has(Stage::Filter, video);
-        if keys::written(&self.config) == Written::All || waits_for_filter {
+        if to_write(&self.config) == Written::All || waits_for_filter {
             return Ok(());
         }
         let Some(extracted) = self.result::<Extracted>(Stage::Extract, video) else {
             return Ok(());
         };
         // Said before it is done: with another filter the pictures have to be made again.
-        if self.there(video) == Some(Written::All) {
+        if self.pictures_there(video) == Ok(Written::All) {
             self.keep(Stage::Extract, video, &extracted)?;
         }
-        let drops = drops_of_video(
-            &extracted,
-            &self.labelled(video),
-            &self.config,
-            self.models.names(),
-        );
-        let frames = self.folder.video(&video.video_id).join("frames");
-        for (frame, drop) in extracted.frames.iter().zip(drops) {
-            if let (Some(file), Some(_)) = (&frame.file, drop) {
-                remove(&frames.join(file))?;
-            }
-        }
-        Ok(())
+        let judged: Labelled = self.look(Stage::Filter, video).unwrap_or_default();
+        let drops = drops_of_video(&extracted, &judged, &self.config, self.models.names());
+        let dropped = extracted
+            .frames
+            .iter()
+            .zip(drops)
+            .filter_map(|(frame, drop)| drop.and(frame.file.as_deref()));
+        self.folder.video(&video.video_id).remove_pictures(dropped)
     }
 }
 
@@ -455,16 +346,6 @@ impl Job {
 fn not_there(what: &str, stage: Stage) -> Setback {
     let message = format!("{what}; run the stage {} first", stage.word());
     Trouble::new(Class::Environment, message).into()
-}
-
-/// Removes a file that may be gone already.
-fn remove(path: &Path) -> Result<(), Setback> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Setback::Run(
-            anyhow::Error::new(error).context(format!("cannot remove {}", path.display())),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Whether a video is a file of this machine.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf, absolute};
 
 use super::{Pair, Survey};
-use crate::durable;
+use crate::dataset::folder::write_file;
 
 const HEAD: &str = "<!doctype html>
 <html lang=\"en\"><head><meta charset=\"utf-8\"><title>near duplicates</title><style>
@@ -71,7 +71,7 @@ pub fn write_sheet(
         }
     }
     page.push_str("</body></html>\n");
-    durable::write(path, page.as_bytes())
+    write_file(path, page.as_bytes())
 }
 
 fn threshold(survey: &Survey, pair: &Pair) -> u32 {

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use crate::dataset::readback;
 use crate::durable;
 use crate::exit::{Exit, OrExit as _};
 
@@ -72,8 +73,7 @@ impl NewFolder {
         if fs::hard_link(picture, &path).is_ok() {
             return Ok(());
         }
-        fs::copy(picture, &path)
-            .map(drop)
+        copy(picture, &path)
             .with_context(|| format!("cannot copy {} to {}", picture.display(), path.display()))
             .or_exit(Exit::Io)
     }
@@ -102,6 +102,33 @@ impl Drop for NewFolder {
         // What cannot be removed now is removed by the next run.
         let _ = remove(&self.path);
     }
+}
+
+fn copy(picture: &Path, to: &Path) -> io::Result<()> {
+    let mut from = readback::open_plain(picture)?;
+    io::copy(&mut from, &mut File::create_new(to)?).map(drop)
+}
+
+/// Kinds of file that hold pictures, in any format.
+const PICTURES: [&str; 5] = ["jpg", "png", "webp", "tar", "parquet"];
+
+/// Files with pictures in a folder and those in it; links are not entered.
+pub(super) fn count_pictures(folder: &Path) -> u64 {
+    if !fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir()) {
+        return 0;
+    }
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let count = |entry: fs::DirEntry| {
+        let path = entry.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        match extension {
+            Some(extension) if PICTURES.contains(&extension) => 1,
+            _ => count_pictures(&path),
+        }
+    };
+    entries.filter_map(Result::ok).map(count).sum()
 }
 
 fn hidden(root: &Path, word: &str, age: &str) -> PathBuf {

@@ -4,8 +4,6 @@
 //! The key `huggingface` of the file tells the types of the columns: <https://huggingface.co/docs/datasets/about_dataset_features>.
 //! Groups of rows are small, in number and in bytes, so that a viewer can fetch one.
 
-use std::fs;
-
 use anyhow::Context as _;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
@@ -18,6 +16,7 @@ use super::folder::NewFolder;
 use super::objects;
 use super::view::{self, Picture, View};
 use super::{Stopped, check};
+use crate::dataset::readback;
 use crate::dataset::record::Split;
 
 const ROWS_PER_GROUP: usize = 100;
@@ -93,7 +92,7 @@ fn write_shard(
     let mut size = 0;
     for picture in pictures {
         check(stopped)?;
-        let bytes = fs::read(picture.path)
+        let bytes = readback::bytes(picture.path, u64::MAX)
             .with_context(|| format!("cannot read {}", picture.path.display()))?;
         size += bytes.len();
         rows.push(Row {

@@ -110,7 +110,7 @@ fn write_table(to: &NewFolder, word: &str, pictures: &[&Picture<'_>]) -> anyhow:
 fn columns(to: &mut Group<'_, '_, &Picture<'_>>) -> anyhow::Result<()> {
     to.text(|picture| Some(picture.file_name.clone()))?;
     to.text(|picture| Some(picture.image_id().to_owned()))?;
-    to.text(|picture| Some(picture.video.video.video_id.clone()))?;
+    to.text(|picture| Some(picture.video.video.video_id.to_string()))?;
     to.values::<Int64Type>(|picture| Some(picture.frame.frame.frame_index as i64))?;
     to.values::<DoubleType>(|picture| Some(picture.frame.frame.pts_secs))?;
     to.text(|picture| Some(view::source(picture.video)))?;

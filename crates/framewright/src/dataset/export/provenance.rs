@@ -3,6 +3,7 @@
 //! It is what a picture can be traced back by, and what a later dataset compares its pictures with
 //! ([`read_provenance`]). Columns that may be unknown are optional.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use super::columns::{Group, Table, properties};
 use super::folder::NewFolder;
 use super::view::{self, BoundingBox, View};
 use super::{Stopped, check, config_hash};
+use crate::dataset::readback::open_plain;
 use crate::dataset::record::DatasetFrame;
 use crate::exit::{Exit, OrExit as _};
 
@@ -223,7 +225,7 @@ pub struct EarlierFrame {
 /// The file cannot be read, or is no such table.
 pub fn read_provenance(path: &Path) -> anyhow::Result<Vec<EarlierFrame>> {
     let read = || {
-        let file = SerializedFileReader::new(File::open(path)?)?;
+        let file = SerializedFileReader::new(open_plain(path)?)?;
         let mut frames = Vec::new();
         for group in 0..file.num_row_groups() {
             read_group(&file, group, &mut frames)?;
@@ -233,6 +235,23 @@ pub fn read_provenance(path: &Path) -> anyhow::Result<Vec<EarlierFrame>> {
     let read: anyhow::Result<_> = read();
     read.with_context(|| format!("cannot read the frames of a dataset in {}", path.display()))
         .or_exit(Exit::BadInput)
+}
+
+/// Reads how many pictures each video of a dataset has, by `video_id`.
+///
+/// # Errors
+/// The file cannot be read, or is no such table.
+pub(super) fn read_kept(path: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
+    let file = SerializedFileReader::new(open_plain(path)?)?;
+    let mut kept = BTreeMap::new();
+    for group in 0..file.num_row_groups() {
+        let ids = read_column::<ByteArrayType>(&file, group, "video_id")?;
+        let is_kept = read_column::<BoolType>(&file, group, "kept")?;
+        for (id, _) in ids.iter().zip(is_kept).filter(|(_, is_kept)| *is_kept) {
+            *kept.entry(id.as_utf8()?.to_owned()).or_default() += 1;
+        }
+    }
+    Ok(kept)
 }
 
 fn read_group(
@@ -255,6 +274,10 @@ fn read_group(
     let contrast = read_column::<FloatType>(file, group, "contrast")?;
     let brightness = read_column::<FloatType>(file, group, "brightness")?;
     for (row, image_id) in image_ids.into_iter().enumerate() {
+        anyhow::ensure!(
+            view::is_plain(&image_id) && contrast[row].is_finite() && brightness[row].is_finite(),
+            "a frame of it has no name or measure that can be"
+        );
         frames.push(EarlierFrame {
             image_id,
             kept: kept[row],

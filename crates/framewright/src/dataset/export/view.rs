@@ -113,7 +113,8 @@ fn picture<'a>(
     })
 }
 
-fn is_plain(name: &str) -> bool {
+/// Whether a name is one of a picture, in every format: letters, digits, `_` and `-`.
+pub(super) fn is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     !name.is_empty() && name.bytes().all(plain)
 }

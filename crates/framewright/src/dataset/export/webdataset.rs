@@ -3,8 +3,6 @@
 //! Format: <https://github.com/webdataset/webdataset>. The key of a sample is the name up to its first dot, its members
 //! stand one after the other.
 
-use std::fs;
-
 use anyhow::Context as _;
 use serde_json::json;
 
@@ -12,6 +10,7 @@ use super::folder::NewFolder;
 use super::tar::Tar;
 use super::view::{self, Picture, View};
 use super::{Stopped, check};
+use crate::dataset::readback;
 
 /// Writes the format into an empty folder.
 pub(super) fn write(view: &View<'_>, to: &NewFolder, stopped: Stopped<'_>) -> anyhow::Result<()> {
@@ -23,7 +22,7 @@ pub(super) fn write(view: &View<'_>, to: &NewFolder, stopped: Stopped<'_>) -> an
             let mut tar = Tar::new(to.file(&name)?);
             for picture in shard {
                 check(stopped)?;
-                let bytes = fs::read(picture.path)
+                let bytes = readback::bytes(picture.path, u64::MAX)
                     .with_context(|| format!("cannot read {}", picture.path.display()))?;
                 let said = serde_json::to_vec(&said(view, picture))?;
                 tar.add(&picture.file_name, &bytes)

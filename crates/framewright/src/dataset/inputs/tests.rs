@@ -221,7 +221,7 @@ fn a_page_that_could_not_be_asked_is_asked_again_and_nothing_else() {
     };
     let again = expand_again(stored, &mut lister).unwrap();
     assert_eq!(asked, 1);
-    assert_eq!(again.unexpanded, Vec::<String>::new());
+    assert_eq!(again.unexpanded, []);
     assert_eq!(again.videos.len(), 5);
     assert_eq!(again.videos[2].order, Order { line: 1, entry: 1 });
     assert_eq!(again.troubles.len(), 1);

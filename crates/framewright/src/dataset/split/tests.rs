@@ -24,7 +24,7 @@ fn add_video(dataset: &mut Dataset, n: usize, frames: usize) {
     let video_id = id(n);
     dataset.videos.push(DatasetVideo {
         video: Video {
-            video_id: video_id.clone(),
+            video_id: video_id.parse().unwrap(),
             order: Order {
                 line: n as u32,
                 entry: 0,

@@ -137,7 +137,7 @@ fn video(
 ) -> DatasetVideo {
     DatasetVideo {
         video: Video {
-            video_id: format!("{:016x}", 0xabc0_0000_u64 + u64::from(n)),
+            video_id: (0xabc0_0000_u64 + u64::from(n)).into(),
             order: Order { line: n, entry: 0 },
             source: source.into(),
             location: match is_page {
