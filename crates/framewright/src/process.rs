@@ -2,14 +2,18 @@
 //!
 //! Invariant: a child reads nothing from our standard input, prints nothing on our
 //! terminal, is waited for, and does not outlive its call; one that is watched does not
-//! outlive us either, nor do the children it starts.
+//! outlive us either, nor do the children it starts. Of our environment it gets what
+//! [`KEPT`] names, and nothing that lies in the current folder is taken for a program.
 
 use std::{
-    ffi::OsStr,
+    env,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -28,14 +32,36 @@ const GRACE: Duration = Duration::from_secs(3);
 /// What is kept of its standard error, from the end.
 const TAIL_BYTES: u64 = 16 * 1024;
 
+/// Variables that every child gets from our environment: where programs and libraries are, the language, the time zone
+/// and the place for temporary files. What else a child needs, its caller names.
+pub const KEPT: [&str; 8] = [
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "TZ",
+    "TMPDIR",
+];
+
+/// Steps of a child before it becomes the program: system calls only, since it was forked from one of
+/// several threads.
+pub type BeforeExec = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 /// A program to run.
+#[derive(Clone)]
 pub struct Tool<'a> {
-    /// Its name, looked for in `PATH`.
-    pub program: &'a str,
+    /// Its path, or its name, looked for in the absolute folders of `PATH`.
+    pub program: &'a OsStr,
     /// What to do when it is not there, such as which package has it.
     pub missing: &'a str,
-    /// Set for it beside our own environment.
+    /// Its environment beside [`KEPT`], of which it may replace some.
     pub env: &'a [(&'a str, &'a OsStr)],
+    /// The folder it works in; `None` for ours.
+    pub folder: Option<&'a Path>,
+    /// A fence of a watched child.
+    pub before_exec: Option<BeforeExec>,
 }
 
 /// How a child ended.
@@ -59,32 +85,75 @@ impl Tool<'_> {
         let mut log = tempfile::tempfile().context("cannot create a temporary file")?;
         let mut child = self.spawn(args, &log)?;
         let status = wait(&mut child, cancelled)
-            .with_context(|| format!("cannot wait for {}", self.program))?;
+            .with_context(|| format!("cannot wait for {}", self.program.display()))?;
         let tail = read_tail(&mut log).unwrap_or_default();
         Ok(Ended { status, tail })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is their one home")]
     fn spawn(&self, args: &[&OsStr], log: &File) -> anyhow::Result<Child> {
-        let spawned = Command::new(self.program)
-            .args(args)
-            .envs(self.env.iter().copied())
-            .stdin(Stdio::null())
+        let spawned = self
+            .command(args)?
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?)
             .spawn();
         spawned.map_err(|error| self.cannot_start(&error))
     }
 
+    /// The program with its arguments, its environment and its folder.
+    #[expect(clippy::disallowed_methods, reason = "this is their one home")]
+    fn command(&self, args: &[&OsStr]) -> anyhow::Result<Command> {
+        let program = find_program(self.program)
+            .ok_or_else(|| self.cannot_start(&io::ErrorKind::NotFound.into()))?;
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_clear()
+            .envs(KEPT.iter().filter_map(|&name| Some((name, kept(name)?))))
+            .envs(self.env.iter().copied())
+            .stdin(Stdio::null());
+        if let Some(folder) = self.folder {
+            command.current_dir(folder);
+        }
+        Ok(command)
+    }
+
     fn cannot_start(&self, error: &io::Error) -> anyhow::Error {
+        let program = self.program.display();
         let message = match error.kind() {
-            io::ErrorKind::NotFound => {
-                format!("{} is not installed; {}", self.program, self.missing)
-            }
-            _ => format!("{error}, cannot start {}", self.program),
+            io::ErrorKind::NotFound => format!("{program} is not installed; {}", self.missing),
+            _ => format!("{error}, cannot start {program}"),
         };
         fail(Exit::Unavailable, message)
     }
+}
+
+/// A variable of our environment, as children get it.
+fn kept(name: &str) -> Option<OsString> {
+    let value = env::var_os(name)?;
+    if name != "PATH" {
+        return Some(value);
+    }
+    env::join_paths(absolute_folders(&value)).ok()
+}
+
+/// The folders of a `PATH` that do not depend on where we are: an empty one stands for the current folder, in which lies
+/// what somebody else has put there.
+fn absolute_folders(path: &OsStr) -> Vec<PathBuf> {
+    let folders = env::split_paths(path);
+    folders.filter(|folder| folder.is_absolute()).collect()
+}
+
+/// The path of a program that is installed; a path stays as it is.
+pub fn find_program(name: &OsStr) -> Option<PathBuf> {
+    if name.as_encoded_bytes().contains(&b'/') {
+        return Some(name.into());
+    }
+    let is_program = |path: &PathBuf| {
+        let about = path.metadata();
+        about.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    let folders = absolute_folders(&env::var_os("PATH")?).into_iter();
+    folders.map(|folder| folder.join(name)).find(is_program)
 }
 
 fn wait(child: &mut Child, cancelled: impl Fn() -> bool) -> io::Result<ExitStatus> {
@@ -175,7 +244,7 @@ impl Tool<'_> {
                 Some(_) => idle = Duration::ZERO,
                 None => {
                     let status = wait(&mut child.0, &cancelled)
-                        .with_context(|| format!("cannot wait for {}", self.program))?;
+                        .with_context(|| format!("cannot wait for {}", self.program.display()))?;
                     return Ok(watched(false, status, &mut log));
                 }
             }
@@ -185,19 +254,16 @@ impl Tool<'_> {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is their one home")]
     #[expect(unsafe_code, reason = "asks the kernel to end the child with us")]
     fn spawn_group(&self, args: &[&OsStr], log: &File) -> anyhow::Result<Child> {
-        let mut command = Command::new(self.program);
+        let mut command = self.command(args)?;
         command
-            .args(args)
-            .envs(self.env.iter().copied())
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?)
             .process_group(0);
         let parent = rustix::process::getpid();
-        // SAFETY: between fork and exec only system calls are made. The signal comes when the thread that called us
+        let before_exec = self.before_exec.clone();
+        // SAFETY: between fork and exec only system calls are made, also by `before_exec`. The signal comes when the thread that called us
         // ends, and that thread waits here for the child.
         unsafe {
             command.pre_exec(move || {
@@ -206,7 +272,7 @@ impl Tool<'_> {
                 if rustix::process::getppid() != Some(parent) {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
-                Ok(())
+                before_exec.as_ref().map_or(Ok(()), |fence| fence())
             });
         }
         command.spawn().map_err(|error| self.cannot_start(&error))
@@ -301,17 +367,20 @@ impl Lines {
 mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt as _;
-    use std::path::Path;
 
-    const SHELL: Tool<'_> = Tool {
-        program: "sh",
-        missing: "",
-        env: &[],
-    };
+    fn sh() -> Tool<'static> {
+        Tool {
+            program: OsStr::new("sh"),
+            missing: "",
+            env: &[],
+            folder: None,
+            before_exec: None,
+        }
+    }
 
     fn shell(script: &str, cancelled: impl Fn() -> bool) -> Ended {
         let args = ["-c", script].map(OsStr::new);
-        SHELL.run(&args, cancelled).unwrap()
+        sh().run(&args, cancelled).unwrap()
     }
 
     /// A shell that prepares itself, says so, and is then cancelled.
@@ -326,9 +395,9 @@ mod tests {
     #[test]
     fn a_missing_program_says_what_to_do() {
         let tool = Tool {
-            program: "no-such-program",
+            program: OsStr::new("no-such-program"),
             missing: "install it with apt-get install no-such-package",
-            env: &[],
+            ..sh()
         };
         let error = tool.run(&[], || false).unwrap_err();
         assert_eq!(Exit::of(&error), Exit::Unavailable);
@@ -362,14 +431,47 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_given_is_added() {
+    fn a_child_gets_the_environment_that_is_named_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
         let tool = Tool {
-            env: &[("FRAMEWRIGHT_TEST_WORD", OsStr::new("hello"))],
-            ..SHELL
+            env: &[
+                ("FRAMEWRIGHT_TEST_WORD", OsStr::new("hello")),
+                ("TZ", OsStr::new("X")),
+            ],
+            folder: Some(folder.path()),
+            ..sh()
         };
-        let args = ["-c", "echo $FRAMEWRIGHT_TEST_WORD; command -v sh"].map(OsStr::new);
+        let args = ["-c", "pwd; env"].map(OsStr::new);
         let ended = tool.run(&args, || false).unwrap();
-        assert!(ended.tail.starts_with("hello\n/"), "{}", ended.tail);
+        let mut lines = ended.tail.lines();
+        let at = Path::new(lines.next().unwrap());
+        assert_eq!(
+            at.canonicalize().unwrap(),
+            folder.path().canonicalize().unwrap()
+        );
+        let mut names = Vec::new();
+        for line in lines {
+            let (name, value) = line.split_once('=').unwrap();
+            assert!(name != "TZ" || value == "X");
+            names.push(name);
+        }
+        assert!(names.contains(&"FRAMEWRIGHT_TEST_WORD") && names.contains(&"PATH"));
+        // What the shell sets by itself.
+        let known = |name: &&str| {
+            ["FRAMEWRIGHT_TEST_WORD", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)
+                || KEPT.contains(name)
+        };
+        assert!(names.iter().all(known), "{names:?}");
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_absolute_folders_only() {
+        let path = ["", ".", "bin", "/usr/bin", "../x", "/bin"].map(Path::new);
+        let path = env::join_paths(path).unwrap();
+        assert_eq!(absolute_folders(&path), ["/usr/bin", "/bin"].map(Path::new));
+        assert!(find_program(OsStr::new("sh")).unwrap().is_absolute());
+        assert_eq!(find_program(OsStr::new("no-such-program")), None);
+        assert_eq!(find_program(OsStr::new("/a/b")), Some("/a/b".into()));
     }
 
     fn watch_shell(
@@ -380,7 +482,7 @@ mod tests {
         let mut lines = Vec::new();
         let args = ["-c", script].map(OsStr::new);
         let on_line = |line: &str| lines.push(line.to_owned());
-        let watched = SHELL.watch(&args, stall, on_line, cancelled).unwrap();
+        let watched = sh().watch(&args, stall, on_line, cancelled).unwrap();
         (watched, lines)
     }
 

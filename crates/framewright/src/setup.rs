@@ -11,7 +11,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fmt::Write as _,
     fs::{self, File, TryLockError},
     io,
@@ -37,6 +37,8 @@ const VERSION: &str = "1.31.1";
 const LIBRARY: &str = "libonnxruntime.so";
 /// Work in progress, inside the data folder so that the last step is a rename.
 const PARTIAL: &str = ".setup.partial";
+/// Where Python works, inside the work folder.
+const EMPTY: &str = "empty";
 /// Python that takes one file out of a wheel: archive, member, target folder.
 const EXTRACT: &str = "import sys, zipfile; \
     zipfile.ZipFile(sys.argv[1]).extract(sys.argv[2], sys.argv[3])";
@@ -232,13 +234,48 @@ fn download(wheel: &Wheel, work: &Path, cancelled: &impl Fn() -> bool) -> anyhow
 }
 
 fn python(work: &Path, args: &[&OsStr], cancelled: impl Fn() -> bool) -> anyhow::Result<Ended> {
+    // Isolated: modules that lie in the current folder, in the user's or in `PYTHONPATH` are not run.
+    let isolated: Vec<&OsStr> = [OsStr::new("-I")].iter().chain(args).copied().collect();
+    let folder = work.join(EMPTY);
+    fs::create_dir_all(&folder).map_err(|error| cannot_write(&error, &folder))?;
+    let own: Vec<(String, OsString)> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(name, _)| is_for_pip(name))
+        .collect();
+    let mut env: Vec<(&str, &OsStr)> = Vec::new();
+    env.extend(
+        own.iter()
+            .map(|(name, value)| (name.as_str(), value.as_os_str())),
+    );
+    // What pip leaves when it is killed goes away with the work folder.
+    env.push(("TMPDIR", work.as_os_str()));
     let tool = Tool {
-        program: "python3",
+        program: OsStr::new("python3"),
         missing: "install it with apt-get install python3 python3-pip",
-        // What pip leaves when it is killed goes away with the work folder.
-        env: &[("TMPDIR", work.as_os_str())],
+        env: &env,
+        folder: Some(&folder),
+        before_exec: None,
     };
-    tool.run(args, cancelled)
+    tool.run(&isolated, cancelled)
+}
+
+/// True for a variable that says which index pip is set up for, and by which way it is reached.
+fn is_for_pip(name: &str) -> bool {
+    const NAMES: [&str; 9] = [
+        "HOME",
+        "XDG_CONFIG_HOME",
+        "XDG_CONFIG_DIRS",
+        "XDG_CACHE_HOME",
+        "NETRC",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ];
+    const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    name.starts_with("PIP_")
+        || NAMES.contains(&name)
+        || PROXIES.contains(&name.to_ascii_uppercase().as_str())
 }
 
 /// What the words of pip or Python mean. They have one exit code for everything.

@@ -45,11 +45,15 @@
 //!    [`on_stop`](Control::on_stop) callbacks for those who wait elsewhere. Finish and stop end a pause.
 //! 6. **Threads** are named `fw-<stage>`, start here only, and have all ended when [`run`] returns. Panics must unwind
 //!    (`panic = "abort"` would take rule 2 away).
+//!
+//! Beside runs, [`with_helpers`] serves a caller who blocks in another call, and [`abandonable`] makes a call that nobody
+//! can interrupt.
 
 mod budget;
 mod control;
 mod failure;
 mod gauge;
+mod helpers;
 mod par_map;
 mod queue;
 mod stages;
@@ -59,6 +63,7 @@ pub use budget::{Admission, Budget};
 pub use control::{Control, StopGuard};
 pub use failure::{BoxError, Cause, Failure, Stopped};
 pub use gauge::{Gauges, StageStats, bottleneck};
+pub use helpers::{Helpers, abandonable, with_helpers};
 pub use queue::{Rx, Tx};
 pub use stages::{Ending, Run, Stages, run};
 

@@ -118,7 +118,7 @@ fn start_and_join(control: &Control, threads: &[Thread<'_>]) {
 }
 
 /// Linux keeps 15 bytes of a thread's name.
-fn thread_name(stage: &str) -> String {
+pub(crate) fn thread_name(stage: &str) -> String {
     let mut name = String::from("fw-");
     for c in stage.chars().filter(|c| *c != '\0') {
         if name.len() + c.len_utf8() > 15 {

@@ -123,8 +123,11 @@ pub struct DownloadConfig {
     pub max_duration: Option<f64>,
     /// Seconds without a byte after which a download counts as stuck.
     pub stall_timeout: f64,
-    /// Seconds one try of a download may take in all.
+    /// Seconds a download may take in all, its waits for the host and between tries apart.
     pub total_timeout: f64,
+    /// Least bytes per second, on average over each `stall_timeout`; 0 for none.
+    #[serde(with = "size")]
+    pub min_speed: Option<u64>,
     /// Private and loopback addresses that may be fetched from: `HOST` or `HOST:PORT`.
     pub allow_hosts: Vec<String>,
     /// Downloads at the same time from one host.
@@ -409,6 +412,7 @@ impl Default for DownloadConfig {
             max_duration: None,
             stall_timeout: 60.0,
             total_timeout: 6.0 * 3600.0,
+            min_speed: Some(4 << 10),
             allow_hosts: Vec::new(),
             per_host: 4,
             tries: 5,

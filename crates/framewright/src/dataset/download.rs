@@ -12,8 +12,8 @@
 //! What is under way is `download.part` with its journal, or the folder `download/`; both are gone on with by a later
 //! run. Only a verified file gets the name `video.<ext>`, which is ours, never the server's.
 //!
-//! Addresses that are not of the public internet are refused unless `allow_hosts` names them (`download/guard.rs`).
-//! Proxies of the environment are not used.
+//! Addresses that are not of the public internet are refused unless `allow_hosts` names them (`download/guard.rs`), to
+//! yt-dlp as well (`download/proxy.rs`). Proxies of the environment are not used: nobody could check where they connect.
 //!
 //! Invariant: a file named `video.*` was verified. Invariant: a file of the user's is never changed or deleted.
 
@@ -21,7 +21,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use framewright_infer::data_dir;
 use sha2::{Digest as _, Sha256};
@@ -45,11 +45,14 @@ pub use pause::Stopped;
 
 mod answer;
 mod classes;
+mod connect;
 mod guard;
 mod hosts;
 mod http;
 mod part;
 mod pause;
+mod proxy;
+mod speed;
 mod wire;
 pub mod yt_dlp;
 
@@ -128,6 +131,14 @@ impl Downloader {
             .as_ref()
     }
 
+    /// The part of the fence that the system does not have, once yt-dlp was used.
+    pub fn unfenced(&self) -> Option<&'static str> {
+        let is_used = matches!(self.yt_dlp.get(), Some(Ok(_)));
+        (is_used && !yt_dlp::is_fenced()).then_some(
+            "this kernel does not keep yt-dlp to the proxy that checks its addresses; it needs Linux 6.7 with Landlock",
+        )
+    }
+
     /// Gets the video's file into `folder`, or finds it where it is; it is then verified and hashed.
     ///
     /// # Errors
@@ -158,7 +169,7 @@ impl Downloader {
         let mut failed = 0;
         loop {
             let slot = self.hosts.enter(&name, &self.stopped)?;
-            let listed = yt_dlp.list(url, &self.config, &self.stopped);
+            let listed = yt_dlp.list(url, &self.guard, &self.config, &self.stopped);
             drop(slot);
             match listed {
                 Err(Setback::Video(trouble)) => {
@@ -207,9 +218,9 @@ impl Downloader {
         fs::create_dir_all(folder).map_err(|error| on_disk(&error))?;
         let folder = &std::path::absolute(folder).map_err(|error| on_disk(&error))?;
         let name = hosts::name_of(url);
-        let (mut failed, mut short) = (0, 0);
+        let (mut failed, mut short, mut spent) = (0, 0, Duration::ZERO);
         loop {
-            let tried = self.try_once(video, url, &name, folder, on_progress);
+            let tried = self.try_once(video, url, &name, folder, &mut spent, on_progress);
             let tried = tried.and_then(|fetched| {
                 self.hosts.done(&name);
                 verify(&fetched.path, fetched.duration_secs)?;
@@ -225,6 +236,9 @@ impl Downloader {
                     discard(folder).map_err(|error| on_disk(&error))?;
                 }
                 Class::Network | Class::Rate | Class::Auth | Class::Environment => {}
+            }
+            if spent >= seconds(self.config.total_timeout) {
+                return Err(trouble.into());
             }
             if trouble.class == Class::Truncated {
                 short += 1;
@@ -276,26 +290,41 @@ impl Downloader {
         Ok(true)
     }
 
-    /// One try, with a place at the host for as long as it takes.
+    /// One try, with a place at the host for as long as it takes, which is added to `spent`.
     fn try_once(
         &self,
         video: &Video,
         url: &Url,
         name: &str,
         folder: &Path,
+        spent: &mut Duration,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Fetched, Setback> {
-        let is_page = matches!(video.location, Location::Page(_));
+        let left = seconds(self.config.total_timeout).saturating_sub(*spent);
         let _slot = self.hosts.enter(name, &self.stopped)?;
-        if !is_page {
-            return self.by_http(url, folder, false, on_progress);
+        let begin = Instant::now();
+        let fetched = self.fetch_once(video, url, folder, left, on_progress);
+        *spent += begin.elapsed();
+        fetched
+    }
+
+    fn fetch_once(
+        &self,
+        video: &Video,
+        url: &Url,
+        folder: &Path,
+        left: Duration,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Result<Fetched, Setback> {
+        if !matches!(video.location, Location::Page(_)) {
+            return self.by_http(url, folder, false, left, on_progress);
         }
         let missing = match self.yt_dlp() {
-            Ok(yt_dlp) => return self.by_yt_dlp(yt_dlp, video, url, folder, on_progress),
+            Ok(yt_dlp) => return self.by_yt_dlp(yt_dlp, video, url, folder, left, on_progress),
             Err(missing) => missing,
         };
         // What looks like a page may be a plain file all the same.
-        let plain = self.by_http(url, folder, true, on_progress);
+        let plain = self.by_http(url, folder, true, left, on_progress);
         plain.map_err(|setback| match setback {
             Setback::Video(trouble) if trouble.class == Class::BadInput => {
                 let message = format!(
@@ -313,6 +342,7 @@ impl Downloader {
         url: &Url,
         folder: &Path,
         only_video: bool,
+        left: Duration,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Fetched, Setback> {
         let session = Session {
@@ -320,6 +350,8 @@ impl Downloader {
             stopped: &self.stopped,
             stall: seconds(self.config.stall_timeout),
             total: seconds(self.config.total_timeout),
+            left,
+            min_speed: self.config.min_speed.unwrap_or(0),
             cap: self.cap(folder)?,
             rate_limit: self.config.rate_limit,
             only_video,
@@ -342,6 +374,7 @@ impl Downloader {
         video: &Video,
         url: &Url,
         folder: &Path,
+        left: Duration,
         on_progress: &mut dyn FnMut(Progress),
     ) -> Result<Fetched, Setback> {
         self.check(url)?;
@@ -351,12 +384,15 @@ impl Downloader {
             folder,
             config: &self.config,
             cap: self.cap(folder)?,
+            guard: &self.guard,
+            left,
             stopped: &self.stopped,
         };
-        let (path, info) = yt_dlp.fetch(&job, on_progress)?;
+        let (path, info, of_run) = yt_dlp.fetch(&job, on_progress)?;
         let extension = extension_of(&path).unwrap_or("mp4").to_owned();
         let mut notes = vec![format!("fetched by yt-dlp {}", yt_dlp.version)];
         notes.extend(info.first_of());
+        notes.extend(of_run);
         Ok(Fetched {
             path,
             extension,
@@ -366,9 +402,12 @@ impl Downloader {
         })
     }
 
-    /// Checks the host of an address that somebody else will connect to.
+    /// Checks the host of a page before anything is started for it.
     fn check(&self, url: &Url) -> Result<(), Trouble> {
-        self.guard.check(url).map_err(|refused| {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let checked = connect::resolve(&self.guard, host, port, || !(self.stopped)());
+        checked.map(drop).map_err(|refused| {
             let class = match refused {
                 Refused::Private { .. } => Class::Permanent,
                 Refused::Unresolved(_) => Class::Network,

@@ -198,9 +198,11 @@ impl Worker<'_> {
             self.folder.as_os_str(),
         ];
         let tool = Tool {
-            program: self.program,
+            program: OsStr::new(self.program),
             missing: "it is this program itself",
             env: &[],
+            folder: None,
+            before_exec: None,
         };
         let mut last = None;
         let on_line = |line: &str| match serde_json::from_str(line) {

@@ -142,8 +142,13 @@ impl Job {
                 self.verify(path, folder, stated_secs)
             }
         };
-        self.downloader
-            .fetch(video, folder, &verify, &mut on_progress)
+        let fetched = self
+            .downloader
+            .fetch(video, folder, &verify, &mut on_progress);
+        if let Some(missing) = self.downloader.unfenced() {
+            self.notes.fallback(missing);
+        }
+        fetched
     }
 
     /// Whether a fetched file is a whole video, as long as the site says it is.

@@ -16,6 +16,8 @@ use framewright::dataset::trouble::{Class, Setback, Trouble};
 use crate::env::{ffmpeg, names_in};
 use crate::server::{File, Server, answer, cut, file, first, slow, status};
 
+mod foreign;
+
 struct Bench {
     server: Server,
     folder: tempfile::TempDir,

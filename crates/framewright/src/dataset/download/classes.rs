@@ -75,6 +75,8 @@ const TEXTS: &[(&[&str], Class)] = &[
             "timed out",
             "timeout",
             "connection reset",
+            "tunnel connection failed",
+            "unable to connect to proxy",
             "connection refused",
             "connection aborted",
             "remote end closed",
@@ -98,7 +100,11 @@ const TEXTS: &[(&[&str], Class)] = &[
         Class::Network,
     ),
     (
-        &["larger than max-filesize", "file is larger than"],
+        &[
+            "larger than max-filesize",
+            "file is larger than",
+            "file too large",
+        ],
         Class::TooLarge,
     ),
 ];

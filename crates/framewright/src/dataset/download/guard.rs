@@ -3,14 +3,13 @@
 //! A list of videos is written by strangers, and this machine may reach what they may not: its own services, the
 //! machines beside it, the metadata service of a cloud. So a name is resolved once, its addresses are judged here, and
 //! only to those that pass is a connection made. The forms of IPv6 that carry an IPv4 address inside are refused whole.
+//! So are the public addresses of this machine itself: what listens on them may trust whoever comes from here.
 //!
-//! Invariant: [`Guard::check`] stands between every name and every connection of ours, those of redirects included. What
-//! yt-dlp connects to later is its own affair; the address that it is given is checked.
+//! Invariant: [`Guard::filter`] stands between every name and every connection of ours (`connect.rs`) and of yt-dlp
+//! (`proxy.rs`), those of redirects included.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
-
-use url::{Host, Url};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// What may be talked to.
 #[derive(Debug, Clone, Default)]
@@ -70,26 +69,6 @@ impl Guard {
         }
     }
 
-    /// Resolves the host of an address and judges what comes out.
-    ///
-    /// # Errors
-    /// The name has no address, or none that may be talked to.
-    pub fn check(&self, url: &Url) -> Result<(), Refused> {
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or(80);
-        let unresolved = || Refused::Unresolved(host.to_owned());
-        let addresses: Vec<SocketAddr> = match url.host() {
-            Some(Host::Ipv4(ip)) => vec![(ip, port).into()],
-            Some(Host::Ipv6(ip)) => vec![(ip, port).into()],
-            Some(Host::Domain(name)) => (name, port)
-                .to_socket_addrs()
-                .map_err(|_| unresolved())?
-                .collect(),
-            None => Vec::new(),
-        };
-        self.filter(host, port, addresses).map(|_| ())
-    }
-
     /// The addresses of a host that may be talked to.
     ///
     /// # Errors
@@ -104,7 +83,7 @@ impl Guard {
         let mut private = None;
         let mut passed = Vec::new();
         for address in addresses {
-            match refused_kind(address.ip()) {
+            match refused_kind(address.ip()).or_else(|| own_kind(address)) {
                 Some(kind) if !is_named => private = private.or(Some((address.ip(), kind))),
                 _ => passed.push(address),
             }
@@ -135,6 +114,18 @@ fn refused_kind(ip: IpAddr) -> Option<&'static str> {
         IpAddr::V4(ip) => refused_v4(ip),
         IpAddr::V6(ip) => refused_v6(ip),
     }
+}
+
+/// Finds the addresses of this machine: those that the system would send from to reach themselves. Nothing is sent.
+fn own_kind(address: SocketAddr) -> Option<&'static str> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(address).ok()?;
+    let from = socket.local_addr().ok()?;
+    (from.ip() == address.ip()).then_some("local")
 }
 
 fn refused_v4(ip: Ipv4Addr) -> Option<&'static str> {
@@ -169,12 +160,14 @@ fn refused_v6(ip: Ipv6Addr) -> Option<&'static str> {
         [0x64, 0xff9b, ..] => Some("NAT64"),
         [0x2002, ..] => Some("6to4"),
         [0x2001, 0, ..] => Some("Teredo"),
+        // Protocol assignments, such as benchmarks and hashes of keys.
+        [0x2001, ..=0x01ff, ..] => Some("reserved"),
+        [0x2001, 0x0db8, ..] | [0x3fff, ..=0x0fff, ..] => Some("documentation"),
         [0xfe80..=0xfebf, ..] => Some("link-local"),
         [0xfec0..=0xfeff, ..] => Some("site-local"),
         [0xfc00..=0xfdff, ..] => Some("private"),
         [0xff00..=0xffff, ..] => Some("multicast"),
-        [0x2001, second, ..] if second != 0x0db8 => None,
-        [0x2000 | 0x2003..=0x3fff, ..] => None,
+        [0x2000..=0x3fff, ..] => None,
         _ => Some("reserved"),
     }
 }
@@ -219,6 +212,13 @@ mod tests {
             "fd00:ec2::254",
             "ff02::1",
             "2001:db8::1",
+            "2001:2::1",
+            "2001:10::1",
+            "2001:20::1",
+            "2001:1ff:ffff::1",
+            "3fff::1",
+            "3fff:fff::1",
+            "5f00::1",
             "100::1",
             "4000::1",
         ];
@@ -232,6 +232,7 @@ mod tests {
             "172.15.0.1",
             "172.32.0.1",
             "192.167.1.1",
+            "2001:200::1",
             "2606:4700::1111",
             "2a00:1450:4001::200e",
         ] {
@@ -242,31 +243,25 @@ mod tests {
     #[test]
     fn a_host_passes_only_by_its_exact_name_and_port() {
         let guard = Guard::new(&["127.0.0.1:8000".into(), "Media.Home".into(), "[::1]".into()]);
-        let check = |url: &str| guard.check(&Url::parse(url).unwrap()).is_ok();
-        assert!(check("http://127.0.0.1:8000/a"));
-        assert!(!check("http://127.0.0.1:8001/a"));
-        assert!(!check("http://127.0.0.1/a"));
-        assert!(!check("http://127.0.0.2:8000/a"));
-        assert!(check("http://[::1]:9/a"));
-        let private = || ["10.0.0.1:80".parse().unwrap()];
-        assert!(guard.filter("media.home", 80, private()).is_ok());
-        assert!(guard.filter("media.home.evil", 80, private()).is_err());
+        let passes = |host: &str, port: u16, ip: &str| {
+            let address = SocketAddr::new(ip.parse().unwrap(), port);
+            guard.filter(host, port, [address]).is_ok()
+        };
+        assert!(passes("127.0.0.1", 8000, "127.0.0.1"));
+        assert!(!passes("127.0.0.1", 8001, "127.0.0.1"));
+        assert!(!passes("127.0.0.1", 80, "127.0.0.1"));
+        assert!(!passes("127.0.0.2", 8000, "127.0.0.2"));
+        assert!(!passes("localhost", 8000, "127.0.0.1"));
+        assert!(passes("[::1]", 9, "::1"));
+        assert!(passes("media.home", 80, "10.0.0.1"));
+        assert!(!passes("media.home.evil", 80, "10.0.0.1"));
     }
 
     #[test]
-    fn odd_spellings_of_an_address_are_the_address() {
-        let guard = Guard::default();
-        for url in [
-            "http://2130706433/",
-            "http://0x7f.1/",
-            "http://0177.0.0.1/",
-            "http://127.1/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://localhost/",
-        ] {
-            let refused = guard.check(&Url::parse(url).unwrap()).unwrap_err();
-            assert!(matches!(refused, Refused::Private { .. }), "{url}");
-        }
+    fn an_address_of_this_machine_is_known_as_such() {
+        // All of 127/8 is; the source of what is sent to 127.0.0.1 is itself.
+        assert!(own_kind("127.0.0.1:80".parse().unwrap()).is_some());
+        assert!(own_kind("8.8.8.8:80".parse().unwrap()).is_none());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::answer::{self, Kind, content_range, header, kind_of, not_video_by_typ
 use super::guard::Refused;
 use super::part::{Journal, Part};
 use super::pause::{Stopped, sleep};
+use super::speed::SpeedFloor;
 use crate::dataset::trouble::{Class, Setback, Trouble};
 
 const MOST_REDIRECTS: usize = 5;
@@ -38,8 +39,12 @@ pub struct Session<'a> {
     pub stopped: &'a Stopped,
     /// Seconds without a byte that end the try; for what is said only.
     pub stall: Duration,
-    /// Time for the whole try.
+    /// Time for the whole download; for what is said only.
     pub total: Duration,
+    /// Its rest, for this try.
+    pub left: Duration,
+    /// Least bytes per second.
+    pub min_speed: u64,
     /// Most bytes of the file.
     pub cap: Cap,
     /// Most bytes per second.
@@ -205,6 +210,8 @@ impl Session<'_> {
         let mut reader = answer.into_body().into_reader();
         let mut chunk = vec![0; CHUNK_BYTES];
         let begin = Instant::now();
+        let mut floor = SpeedFloor::new(self.min_speed, self.rate_limit, self.stall);
+        floor.restart(begun);
         if begun == 0 {
             let head = self.head(&mut reader, &mut chunk)?;
             self.check_kind(&chunk[..head], content_type.as_deref())?;
@@ -219,9 +226,10 @@ impl Session<'_> {
             if part.len > self.cap.bytes {
                 return Err(self.cap.trouble(None).into());
             }
-            if begin.elapsed() > self.total {
+            if begin.elapsed() > self.left {
                 return Err(self.took_too_long().into());
             }
+            floor.check(part.len)?;
             if let Some(rate) = self.rate_limit {
                 let due = Duration::from_secs_f64((part.len - begun) as f64 / rate.max(1) as f64);
                 sleep(due.saturating_sub(begin.elapsed()), self.stopped)?;
@@ -320,6 +328,10 @@ impl Session<'_> {
             Error::Timeout(Timeout::Resolve | Timeout::Connect) => (
                 Class::Network,
                 "no connection came about in time".to_owned(),
+            ),
+            Error::Timeout(Timeout::RecvResponse) => (
+                Class::Network,
+                "the server did not come to the end of its headers".to_owned(),
             ),
             Error::Timeout(_) => return self.took_too_long().into(),
             Error::BadUri(_) => (Class::Permanent, error.to_string()),

@@ -11,24 +11,23 @@ use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, RustlsConnector, Transport,
 };
 use ureq::{Agent, Error, Timeout};
 
+use super::connect::{self, LOOK_EVERY, MOST_WAIT};
 use super::guard::{Guard, Refused};
 use super::pause::Stopped;
 
-/// How often a socket that waits looks whether the run is stopping.
-const WAKE_EVERY: Duration = Duration::from_millis(100);
-/// Most that finding a host's address and connecting may take; these cannot be interrupted.
-const MOST_CONNECT: Duration = Duration::from_secs(10);
 const BUFFER_BYTES: usize = 128 * 1024;
+/// Room of ureq's list of addresses.
+const MOST_ADDRESSES: usize = 16;
 
 /// What speaks HTTP. Redirects are answers like others, and so are all statuses.
 pub fn agent(guard: Guard, stall: Duration, total: Duration, stopped: Stopped) -> Agent {
-    let connect = stall.min(MOST_CONNECT);
+    let connect = stall.min(MOST_WAIT);
     let config = Agent::config_builder()
         .proxy(None)
         .http_status_as_error(false)
@@ -37,7 +36,9 @@ pub fn agent(guard: Guard, stall: Duration, total: Duration, stopped: Stopped) -
         // One file takes longer than a handshake, and a connection is never used for what it was not checked for.
         .max_idle_connections(0)
         .max_idle_connections_per_host(0)
-        .timeout_resolve(Some(connect))
+        // A server that drips its handshake or its headers is as bad as a silent one.
+        .timeout_connect(Some(connect + stall))
+        .timeout_recv_response(Some(2 * stall))
         .timeout_global(Some(total))
         .user_agent(concat!("framewright/", env!("CARGO_PKG_VERSION")))
         .accept("*/*")
@@ -47,22 +48,30 @@ pub fn agent(guard: Guard, stall: Duration, total: Duration, stopped: Stopped) -
     let sockets = Sockets {
         stall,
         connect,
-        stopped,
+        stopped: stopped.clone(),
     };
     let connector = ().chain(sockets).chain(RustlsConnector::default());
-    Agent::with_parts(config, connector, Checked(guard))
+    Agent::with_parts(config, connector, Checked { guard, stopped })
 }
 
 /// Resolves names and lets pass only what may be talked to.
-#[derive(Debug)]
-struct Checked(Guard);
+struct Checked {
+    guard: Guard,
+    stopped: Stopped,
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Checked").field(&self.guard).finish()
+    }
+}
 
 impl Resolver for Checked {
     fn resolve(
         &self,
         uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
+        _config: &Config,
+        _timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         let host = uri.host().unwrap_or_default();
         let port = match uri.scheme_str() {
@@ -70,15 +79,9 @@ impl Resolver for Checked {
             _ => 80,
         };
         let port = uri.port_u16().unwrap_or(port);
-        let unresolved = || refused(Refused::Unresolved(host.to_owned()));
-        let found = match DefaultResolver::default().resolve(uri, config, timeout) {
-            Ok(found) => found,
-            Err(Error::HostNotFound | Error::Io(_)) => return Err(unresolved()),
-            Err(error) => return Err(error),
-        };
-        let passed = self.0.filter(host, port, found.iter().copied());
+        let passed = connect::resolve(&self.guard, host, port, || !(self.stopped)());
         let mut addresses = self.empty();
-        for address in passed.map_err(refused)? {
+        for address in passed.map_err(refused)?.into_iter().take(MOST_ADDRESSES) {
             addresses.push(address);
         }
         Ok(addresses)
@@ -112,26 +115,19 @@ impl Connector for Sockets {
         details: &ConnectionDetails,
         _chained: Option<()>,
     ) -> Result<Option<Socket>, Error> {
-        let mut last = None;
-        let begin = Instant::now();
-        for address in &details.addrs {
-            let left = self.connect.saturating_sub(begin.elapsed());
-            if left.is_zero() || (self.stopped)() {
-                break;
-            }
-            match TcpStream::connect_timeout(address, left) {
-                Ok(stream) => return self.socket(stream).map(Some).map_err(Error::Io),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.map_or(Error::Timeout(Timeout::Connect), Error::Io))
+        let stream = connect::connect(&details.addrs, self.connect, || !(self.stopped)());
+        let socket = stream.and_then(|stream| self.socket(stream));
+        socket.map(Some).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::Timeout(Timeout::Connect),
+            _ => Error::Io(error),
+        })
     }
 }
 
 impl Sockets {
     fn socket(&self, stream: TcpStream) -> io::Result<Socket> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(WAKE_EVERY))?;
+        stream.set_read_timeout(Some(LOOK_EVERY))?;
         stream.set_write_timeout(Some(self.stall))?;
         Ok(Socket {
             stream,

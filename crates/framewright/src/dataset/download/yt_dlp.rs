@@ -3,7 +3,9 @@
 //! Success is not its exit code, which is 0 also where nothing was fetched, but all of: exit code 0, the line of
 //! `after_move`, and the file. It works in a folder of its own, `download/`, under our name for the video, because its
 //! own names collide; a journal there says which address the folder belongs to, because it would go on with any `.part`
-//! it finds. It keeps no archive, reads no configuration, runs no ffmpeg and writes to no cookie file but a copy.
+//! it finds. It keeps no archive, reads no configuration, runs no ffmpeg and writes to no cookie file but a copy. How it
+//! is started is `yt_dlp/launch.rs`; all it fetches goes by a proxy of ours (`proxy.rs`), and the kernel keeps it to that
+//! where it can (`yt_dlp/fence.rs`).
 //!
 //! Invariant: what is in the folder was fetched from the address in the journal.
 
@@ -19,17 +21,23 @@ use url::Url;
 
 use super::Progress;
 use super::classes;
+use super::guard::Guard;
 use super::http::{Cap, on_disk};
 use super::pause::Stopped;
+use super::proxy::Proxy;
+use super::speed::SpeedFloor;
 use crate::dataset::config::DownloadConfig;
 use crate::dataset::trouble::{Class, Setback, Trouble};
-use crate::process::{Tool, Watched};
+use crate::process::Watched;
 
+use launch::Launch;
 use listing::{EntryLine, listing};
 use options::{MOST_SLEEPS, common, download_args};
 
 pub use listing::{ListEntry, Listing};
 
+mod fence;
+mod launch;
 mod listing;
 mod options;
 
@@ -41,10 +49,16 @@ pub const FOLDER: &str = "download";
 pub const INSTALLED: &str = "yt-dlp";
 /// A place where no ffmpeg is: media is read behind the fence only, and nothing has to be merged.
 pub(super) const NO_FFMPEG: &str = "/nonexistent/ffmpeg";
+/// Where no proxy is: to say its version it needs no network.
+const NO_PROXY: &str = "http://127.0.0.1:9";
 const JOURNAL: &str = "journal.json";
 const COOKIES: &str = "cookies.txt";
 /// Longest that it may take to say its version.
 const VERSION_WITHIN: Duration = Duration::from_secs(30);
+/// Most that a list of videos may come to.
+const MOST_LIST_BYTES: u64 = 1 << 30;
+/// Most that comes beside a video: pages, scripts, and parts that are fetched again.
+const MOST_BESIDE_BYTES: u64 = 256 << 20;
 
 /// Marks of our lines among those of its own.
 const PROGRESS: &str = "FRAMEWRIGHT-PROGRESS ";
@@ -55,10 +69,14 @@ const ENTRY: &str = "FRAMEWRIGHT-ENTRY ";
 /// An installed yt-dlp that is new enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct YtDlp {
-    program: String,
-    python_path: Option<PathBuf>,
+    launch: Launch,
     /// Its version, a date.
     pub version: String,
+}
+
+/// True where the kernel keeps yt-dlp, and all that it starts, to our proxy.
+pub fn is_fenced() -> bool {
+    fence::holds_network()
 }
 
 /// What it says of a video.
@@ -98,6 +116,10 @@ pub struct Job<'a> {
     pub config: &'a DownloadConfig,
     /// Most bytes of the file.
     pub cap: Cap,
+    /// Judges every address.
+    pub guard: &'a Guard,
+    /// Time that is left for it.
+    pub left: Duration,
     /// Whether the run is stopping.
     pub stopped: &'a Stopped,
 }
@@ -108,75 +130,14 @@ impl YtDlp {
     /// # Errors
     /// Trouble with the machine: there is none, or it is too old.
     pub fn find(data_folder: Option<&Path>) -> Result<Self, Trouble> {
-        let installed = data_folder
-            .map(|folder| folder.join(INSTALLED))
-            .filter(|folder| folder.join("yt_dlp").is_dir())
-            .map(|folder| Self {
-                program: "python3".into(),
-                python_path: Some(folder),
-                version: String::new(),
-            });
-        let on_path = Self {
-            program: "yt-dlp".into(),
-            python_path: None,
-            version: String::new(),
-        };
-        let mut found = installed.unwrap_or(on_path);
-        found.version = found.ask_version()?;
-        if is_older(&found.version, OLDEST) {
-            let version = &found.version;
+        let launch = Launch::find(data_folder)?;
+        let version = ask_version(&launch)?;
+        if is_older(&version, OLDEST) {
             let message =
                 format!("yt-dlp {version} is older than {OLDEST}; run framewright setup --yt-dlp");
             return Err(Trouble::new(Class::Environment, message));
         }
-        Ok(found)
-    }
-
-    fn ask_version(&self) -> Result<String, Trouble> {
-        let mut version = String::new();
-        let begin = Instant::now();
-        let watched = self
-            .watch(
-                &[
-                    OsString::from("--ignore-config"),
-                    OsString::from("--version"),
-                ],
-                VERSION_WITHIN,
-                |line| line.trim().clone_into(&mut version),
-                || begin.elapsed() > VERSION_WITHIN,
-            )
-            .map_err(|error| Trouble::new(Class::Environment, format!("{error:#}")))?;
-        if !watched.status.success() || !version.starts_with(|first: char| first.is_ascii_digit()) {
-            let mut trouble = Trouble::new(
-                Class::Environment,
-                "yt-dlp does not run; run framewright setup --yt-dlp",
-            );
-            trouble.details = classes::last_lines(&watched.tail, "?");
-            return Err(trouble);
-        }
-        Ok(version)
-    }
-
-    fn watch(
-        &self,
-        args: &[OsString],
-        stall: Duration,
-        on_line: impl FnMut(&str),
-        cancelled: impl Fn() -> bool,
-    ) -> anyhow::Result<Watched> {
-        let mut env = vec![("PYTHONUNBUFFERED", OsStr::new("1"))];
-        let mut all: Vec<&OsStr> = Vec::new();
-        if let Some(folder) = &self.python_path {
-            env.push(("PYTHONPATH", folder.as_os_str()));
-            all.extend(["-m", "yt_dlp"].map(OsStr::new));
-        }
-        all.extend(args.iter().map(OsString::as_os_str));
-        let tool = Tool {
-            program: &self.program,
-            missing: "run framewright setup --yt-dlp",
-            env: &env,
-        };
-        tool.watch(&all, stall, on_line, cancelled)
+        Ok(Self { launch, version })
     }
 
     /// Finds out whether a page is a playlist, and what is in it; at most `max_entries` of it.
@@ -186,6 +147,7 @@ impl YtDlp {
     pub fn list(
         &self,
         url: &Url,
+        guard: &Guard,
         config: &DownloadConfig,
         stopped: &Stopped,
     ) -> Result<Listing, Setback> {
@@ -212,14 +174,26 @@ impl YtDlp {
                 lines.push(serde_json::from_str(text).unwrap_or_default());
             }
         };
-        let watched = self.run(&args, config, stopped, &mut on_line, &|| false)?;
+        let call = Call {
+            args,
+            folder: work.path(),
+            guard,
+            config,
+            stopped,
+            left: secs(config.total_timeout),
+            most_bytes: MOST_LIST_BYTES,
+            file_bytes: MOST_LIST_BYTES,
+        };
+        let ran = self.run(call, &mut on_line, &|| false)?;
+        let trouble = self.trouble_of(&ran);
         // Entries that came before something failed are entries.
-        if !watched.status.success() && lines.is_empty() {
-            return Err(classes::trouble_of(&watched.tail, &self.version).into());
-        }
+        let trouble = match trouble {
+            Some(trouble) if lines.is_empty() => return Err(trouble.into()),
+            trouble => trouble,
+        };
         let mut listing = listing(lines, config.max_entries);
-        if !watched.status.success() {
-            let trouble = classes::trouble_of(&watched.tail, &self.version);
+        listing.notes.extend(ran.notes());
+        if let Some(trouble) = trouble {
             listing
                 .notes
                 .push(format!("the list may go on: {}", trouble.message));
@@ -227,7 +201,8 @@ impl YtDlp {
         Ok(listing)
     }
 
-    /// Downloads a page's video into [`FOLDER`] of the job's folder; gives the file and what is known of it.
+    /// Downloads a page's video into [`FOLDER`] of the job's folder; gives the file, what is known of it, and what there
+    /// is to say of the run.
     ///
     /// # Errors
     /// Trouble with the video; what came of it is left for another try. The run is stopping.
@@ -235,7 +210,7 @@ impl YtDlp {
         &self,
         job: &Job,
         on_progress: &mut dyn FnMut(Progress),
-    ) -> Result<(PathBuf, Info), Setback> {
+    ) -> Result<(PathBuf, Info, Vec<String>), Setback> {
         let folder = job.folder.join(FOLDER);
         prepare(&folder, job).map_err(|error| on_disk(&error))?;
         let args = download_args(job, &folder)?;
@@ -259,19 +234,34 @@ impl YtDlp {
             }
         };
         let enough = || too_large.borrow().is_some();
-        let ran = self.run(&args, job.config, job.stopped, &mut on_line, &enough);
+        let call = Call {
+            args,
+            folder: &folder,
+            guard: job.guard,
+            config: job.config,
+            stopped: job.stopped,
+            left: job.left,
+            most_bytes: job
+                .cap
+                .bytes
+                .saturating_mul(2)
+                .saturating_add(MOST_BESIDE_BYTES),
+            // A block more than may be is written before it is noticed.
+            file_bytes: job.cap.bytes.saturating_add(16 << 20),
+        };
+        let ran = self.run(call, &mut on_line, &enough);
         let _ = fs::remove_file(folder.join(COOKIES));
         // Both hold before the run's own end: it was ended because of the first, and skips because of the second.
         if let Some(trouble) = too_large.into_inner() {
             return Err(trouble.into());
         }
-        let watched = ran?;
-        let trouble = || classes::trouble_of(&watched.tail, &self.version);
-        if !watched.status.success() {
-            return Err(trouble().into());
+        let ran = ran?;
+        if let Some(trouble) = self.trouble_of(&ran) {
+            return Err(trouble.into());
         }
         let Some(info) = moved else {
-            return Err(self.why_nothing(&found, job.config, &watched.tail).into());
+            let tail = &ran.watched.tail;
+            return Err(self.why_nothing(&found, job.config, tail).into());
         };
         let file = info.filepath.clone().unwrap_or_default();
         // A title may hold a line break and what looks like our line: only our own file is believed.
@@ -282,7 +272,27 @@ impl YtDlp {
             let message = "yt-dlp says that it is done, but there is no file";
             return Err(Trouble::new(Class::Truncated, message).into());
         }
-        Ok((file, info))
+        Ok((file, info, ran.notes()))
+    }
+
+    /// Its failure: the refusal of the guard, rather than what yt-dlp made of it.
+    fn trouble_of(&self, ran: &Ran) -> Option<Trouble> {
+        if ran.watched.status.success() {
+            return None;
+        }
+        let mut trouble = classes::trouble_of(&ran.watched.tail, &self.version);
+        // Not where a site says "later" or "who are you": that concerns all its videos.
+        let is_of_video = matches!(
+            trouble.class,
+            Class::Permanent | Class::Network | Class::Truncated
+        );
+        if let [first, ..] = ran.refusals.as_slice()
+            && is_of_video
+        {
+            trouble.class = Class::Permanent;
+            trouble.message = format!("yt-dlp was led to where nothing is fetched from: {first}");
+        }
+        Some(trouble)
     }
 
     /// Why it ended well without a video: it rejected it, by our filter.
@@ -302,38 +312,174 @@ impl YtDlp {
         trouble
     }
 
-    /// Runs it; ends it when the run stops, when it says nothing for too long or takes too long in all.
+    /// Runs it beside a proxy of its own; ends it when the run stops, when it says nothing for too long, fetches too
+    /// slowly or too much, or takes too long in all.
     fn run(
         &self,
-        args: &[OsString],
-        config: &DownloadConfig,
-        stopped: &Stopped,
+        call: Call,
         on_line: &mut dyn FnMut(&str),
         enough: &dyn Fn() -> bool,
-    ) -> Result<Watched, Setback> {
+    ) -> Result<Ran, Setback> {
+        let config = call.config;
         let begin = Instant::now();
-        let total = secs(config.total_timeout);
         // It says nothing while it sleeps between requests.
         let stall = secs(config.stall_timeout + MOST_SLEEPS * config.sleep);
-        let watched = self
-            .watch(args, stall, on_line, || {
-                stopped() || enough() || begin.elapsed() > total
+        let place = tempfile::tempdir().map_err(|error| on_disk(&error))?;
+        let proxy = Proxy::open(call.guard, secs(config.stall_timeout), call.most_bytes);
+        let proxy = proxy.map_err(|error| no_proxy(&error))?;
+        let port = proxy.port().map_err(|error| no_proxy(&error))?;
+        let fence = fence::around(&[call.folder, place.path()], port, call.file_bytes);
+        let mut args = self.runtimes();
+        args.extend(call.args);
+        // Of the download itself: pages are small, and it sleeps between them.
+        let floor: RefCell<Option<SpeedFloor>> = RefCell::default();
+        let mut on_line = |line: &str| {
+            if let Some(text) = line.strip_prefix(PROGRESS) {
+                let is_downloading = is_downloading(text);
+                let mut floor = floor.borrow_mut();
+                if is_downloading && floor.is_none() {
+                    let min_speed = config.min_speed.unwrap_or(0);
+                    let mut begun = SpeedFloor::new(min_speed, config.rate_limit, stall);
+                    begun.restart(proxy.received());
+                    *floor = Some(begun);
+                } else if !is_downloading {
+                    *floor = None;
+                }
+            }
+            on_line(line);
+        };
+        let too_slow = RefCell::new(None);
+        let is_too_slow = || {
+            let mut floor = floor.borrow_mut();
+            let checked = floor
+                .as_mut()
+                .map_or(Ok(()), |floor| floor.check(proxy.received()));
+            checked
+                .map_err(|trouble| *too_slow.borrow_mut() = Some(trouble))
+                .is_err()
+        };
+        let watched = proxy
+            .serve_beside(|| {
+                let enter = Some(fence.clone());
+                let (place, url) = (place.path(), proxy.url());
+                self.launch
+                    .watch(&args, place, url, enter, stall, &mut on_line, || {
+                        (call.stopped)()
+                            || enough()
+                            || begin.elapsed() > call.left
+                            || proxy.is_exhausted()
+                            || is_too_slow()
+                    })
             })
+            .map_err(|error| no_proxy(&error))?
             .map_err(|error| Trouble::new(Class::Environment, format!("{error:#}")))?;
-        if stopped() {
+        if (call.stopped)() {
             return Err(Setback::Stopped);
         }
-        let silent = format!("yt-dlp said nothing for {} s", stall.as_secs_f64());
-        let late = format!("yt-dlp was not done within {} s", total.as_secs_f64());
-        let message = match () {
-            () if watched.stalled => silent,
-            () if !watched.status.success() && begin.elapsed() > total => late,
-            () => return Ok(watched),
+        let failed = !watched.status.success();
+        let total = config.total_timeout;
+        let trouble = match too_slow.into_inner() {
+            Some(trouble) => Some(trouble),
+            None if watched.stalled => {
+                let message = format!("yt-dlp said nothing for {} s", stall.as_secs_f64());
+                Some(Trouble::new(Class::Network, message))
+            }
+            None if failed && proxy.is_exhausted() => {
+                let message = format!("it sent more than {} bytes in all", call.most_bytes);
+                Some(Trouble::new(Class::TooLarge, message))
+            }
+            None if failed && begin.elapsed() > call.left => {
+                let message = format!("yt-dlp was not done within {total} s");
+                Some(Trouble::new(Class::Network, message))
+            }
+            None => None,
         };
-        let mut trouble = Trouble::new(Class::Network, message);
-        trouble.details = classes::last_lines(&watched.tail, &self.version);
-        Err(trouble.into())
+        if let Some(mut trouble) = trouble {
+            trouble.details = classes::last_lines(&watched.tail, &self.version);
+            return Err(trouble.into());
+        }
+        Ok(Ran {
+            watched,
+            refusals: proxy.refusals(),
+        })
     }
+
+    /// The JavaScript runtimes that it may use. Only Deno keeps a site's script from the network by itself.
+    fn runtimes(&self) -> Vec<OsString> {
+        let holds_network = fence::holds_network();
+        let runtimes = self.launch.runtimes.iter();
+        let usable = runtimes.filter(|(name, _)| *name == "deno" || holds_network);
+        usable
+            .flat_map(|(name, path)| {
+                let mut runtime = OsString::from(format!("{name}:"));
+                runtime.push(path);
+                [OsString::from("--js-runtimes"), runtime]
+            })
+            .collect()
+    }
+}
+
+/// One run of yt-dlp.
+struct Call<'a> {
+    args: Vec<OsString>,
+    /// The folder it may write to.
+    folder: &'a Path,
+    guard: &'a Guard,
+    config: &'a DownloadConfig,
+    stopped: &'a Stopped,
+    left: Duration,
+    /// Most bytes that may come in all.
+    most_bytes: u64,
+    /// Most bytes of a file that it writes.
+    file_bytes: u64,
+}
+
+/// How a run of yt-dlp ended.
+struct Ran {
+    watched: Watched,
+    refusals: Vec<String>,
+}
+
+impl Ran {
+    /// Notes on it, beside its own trouble.
+    fn notes(&self) -> Vec<String> {
+        let refusals = self.refusals.iter();
+        refusals
+            .map(|refused| format!("yt-dlp was kept from an address: {refused}"))
+            .collect()
+    }
+}
+
+fn no_proxy(error: &io::Error) -> Trouble {
+    let message = format!("{error}, cannot open a proxy for yt-dlp on 127.0.0.1");
+    Trouble::new(Class::Environment, message)
+}
+
+fn ask_version(launch: &Launch) -> Result<String, Trouble> {
+    let place = tempfile::tempdir().map_err(|error| on_disk(&error))?;
+    let args = ["--ignore-config", "--no-plugin-dirs", "--version"].map(OsString::from);
+    let mut version = String::new();
+    let begin = Instant::now();
+    let on_line = |line: &str| line.trim().clone_into(&mut version);
+    let is_late = || begin.elapsed() > VERSION_WITHIN;
+    let watched = launch
+        .watch(
+            &args,
+            place.path(),
+            NO_PROXY,
+            None,
+            VERSION_WITHIN,
+            on_line,
+            is_late,
+        )
+        .map_err(|error| Trouble::new(Class::Environment, format!("{error:#}")))?;
+    if !watched.status.success() || !version.starts_with(|first: char| first.is_ascii_digit()) {
+        let message = "yt-dlp does not run; run framewright setup --yt-dlp";
+        let mut trouble = Trouble::new(Class::Environment, message);
+        trouble.details = classes::last_lines(&watched.tail, "?");
+        return Err(trouble);
+    }
+    Ok(version)
 }
 
 fn secs(secs: f64) -> Duration {
@@ -367,9 +513,16 @@ pub fn discard(video_folder: &Path) -> io::Result<()> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ProgressLine {
+    status: Option<String>,
     downloaded_bytes: Option<f64>,
     total_bytes: Option<f64>,
     total_bytes_estimate: Option<f64>,
+}
+
+/// True for a line of progress while bytes are being fetched.
+fn is_downloading(text: &str) -> bool {
+    let line: ProgressLine = serde_json::from_str(text).unwrap_or_default();
+    line.status.as_deref() == Some("downloading")
 }
 
 impl ProgressLine {

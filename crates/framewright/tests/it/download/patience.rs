@@ -52,6 +52,62 @@ fn drops_of_bytes_end_at_the_total_time() {
 }
 
 #[test]
+fn a_server_that_is_too_slow_ends_by_the_least_speed() {
+    let mut bench = Bench::new();
+    bench.config.tries = 2;
+    let film = film(100_000);
+    // A byte now and then, well within the time of a stall.
+    let drip = slow(File::new(&film), 100, Duration::from_millis(100));
+    let url = bench.server.route("/a.mp4", drip);
+    let trouble = bench.trouble(&url);
+    assert_eq!(trouble.class, Class::Network, "{trouble}");
+    assert!(trouble.message.contains("below min_speed"), "{trouble}");
+    // What came is gone on with.
+    let begun = bench.server.requests("/a.mp4")[1]
+        .header("range")
+        .map(str::to_owned);
+    assert!(begun.is_some_and(|range| range != "bytes=0-"));
+    bench.config.min_speed = Some(0);
+    bench.config.total_timeout = 3.0;
+    let trouble = bench.trouble(&url);
+    assert_eq!(trouble.message, "not done within 3 s");
+}
+
+#[test]
+fn the_time_for_a_download_is_for_all_its_tries() {
+    let mut bench = Bench::new();
+    bench.config.total_timeout = 2.5;
+    bench.config.tries = 100;
+    let stalls = slow(File::new(&film(100_000)), 1000, Duration::from_mins(1));
+    let url = bench.server.route("/a.mp4", stalls);
+    assert_eq!(bench.trouble(&url).class, Class::Network);
+    // A stall takes a second.
+    assert!(bench.server.requests("/a.mp4").len() <= 4);
+}
+
+#[test]
+fn headers_that_drip_end_like_silence() {
+    use std::io::Write as _;
+    let mut bench = Bench::new();
+    bench.config.tries = 1;
+    let url = bench.server.route("/a.mp4", |_, stream| {
+        for byte in b"HTTP/1.1 200 OK\r\nX: "
+            .iter()
+            .chain(std::iter::repeat(&b'x'))
+        {
+            stream.write_all(&[*byte])?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    });
+    let trouble = bench.trouble(&url);
+    assert_eq!(
+        trouble.message,
+        "the server did not come to the end of its headers"
+    );
+}
+
+#[test]
 fn a_rate_is_kept() {
     let mut bench = Bench::new();
     bench.config.rate_limit = Some(200_000);

@@ -15,13 +15,18 @@ use crate::dataset::trouble::{Class, Trouble};
 const LEAST_SLEEPS: f64 = 10.0;
 pub(super) const MOST_SLEEPS: f64 = 20.0;
 
+/// Formats that yt-dlp fetches by HTTP without another program.
+const BY_HTTP: &str = "[protocol~='^(https?|m3u8|m3u8_native|http_dash_segments|http_dash_segments_generator|ism|f4m)$']";
+
 /// Options of every call.
 pub(super) fn common(config: &DownloadConfig, folder: &Path) -> Result<Vec<OsString>, Trouble> {
     let socket_timeout = format!("{}", config.stall_timeout.min(20.0));
-    let fixed = "--ignore-config --no-plugin-dirs --no-cache-dir --no-update --no-exec --no-playlist \
-                 --newline --no-quiet --color never --js-runtimes deno --js-runtimes node --proxy";
+    // The proxy is in the environment: a command line shows its secret to everybody.
+    let fixed = "--ignore-config --no-config-locations --no-plugin-dirs --no-remote-components --no-cache-dir \
+                 --no-update --no-exec --no-playlist --newline --no-quiet --color never --downloader native \
+                 --hls-prefer-native --ffmpeg-location";
     let mut args: Vec<OsString> = fixed.split_whitespace().map(OsString::from).collect();
-    args.extend(["", "--ffmpeg-location", NO_FFMPEG].map(OsString::from));
+    args.push(NO_FFMPEG.into());
     args.extend(["--socket-timeout", &socket_timeout].map(OsString::from));
     args.extend(
         "--retries 5 --extractor-retries 3"
@@ -68,8 +73,12 @@ pub(super) fn download_args(job: &Job, folder: &Path) -> Result<Vec<OsString>, T
         .max_duration
         .map_or(String::new(), |most| format!(" & duration<=?{most}"));
     let fields = "%(.{extractor_key,title,license,duration,live_status,playlist_count,filepath})j";
-    // Video alone where there is a choice: half the requests, nothing to merge.
-    add("--format", format!("bv*[height<={height}]/b"));
+    // Video alone where there is a choice: half the requests, nothing to merge. Only what it fetches by HTTP itself: for
+    // others it starts programs that know of no proxy.
+    add(
+        "--format",
+        format!("bv*[height<={height}]{BY_HTTP}/b{BY_HTTP}"),
+    );
     add("--format-sort", format!("res:{height},vcodec:h264"));
     add(
         "--match-filters",
