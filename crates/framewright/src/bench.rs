@@ -44,7 +44,6 @@ pub fn bench(options: &BenchOptions, screen: &Screen) -> anyhow::Result<Exit> {
     let (control, interrupt) = (Control::new(), Interrupt::default());
     let signals = Interruption::watch_to_stop(&control, &interrupt, screen)?;
     let measured = measure(options, &control, &interrupt, &signals, screen);
-    signals.run_has_ended();
     if let Some(exit) = signals.caught() {
         screen.say(&Line::Info(STOPPED.into()));
         return Ok(exit);
@@ -72,7 +71,11 @@ fn measure(
     let folder = folder
         .context("cannot create a temporary folder")
         .or_exit(Exit::CannotCreate)?;
-    signals.removes(vec![folder.path().to_owned()]);
+    let path = folder.path().to_owned();
+    signals.removes(vec![Box::new(move || {
+        // What cannot be removed is in the system's folder for such files.
+        let _ = fs::remove_dir_all(path);
+    })]);
     let writes = options.upscale.encoder != Encoder::Null;
     let asked = Options {
         output: writes.then(|| folder.path().join("bench.mkv")),

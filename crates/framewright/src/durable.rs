@@ -2,17 +2,31 @@
 //!
 //! Invariant: nothing partial ever stands under a final name. Temporary name in the same
 //! folder, fsync, rename, fsync of the folder; only then is a file "done".
+//! Invariant: a temporary file is made exclusively and never through a link (`hidden`).
+//! Invariant: no open waits, and no write for longer than [`PATIENCE`]: a pipe that nobody reads is an error.
+
+pub(crate) mod hidden;
+pub(crate) mod owner;
+pub(crate) mod parent;
 
 use std::{
-    ffi::OsString,
     fs::{self, File},
     io::{self, Write as _},
-    path::{Path, PathBuf},
-    process,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    time::{Duration, Instant},
 };
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+use crate::same_file::folder_of;
+use hidden::{Hidden, remove_leftovers};
+use parent::Parent;
+
+/// How long a pipe or a device may take to accept anything.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Moves a finished file to its final name, replacing what is there, so that after a
 /// power cut either the old or the new file is found. Both are in one file system.
@@ -22,123 +36,82 @@ use rustix::io::Errno;
 pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
     File::open(from)?.sync_all()?;
     fs::rename(from, to)?;
-    sync_folder(to)
+    File::open(folder_of(to))?.sync_all()
 }
 
-/// As [`publish`], but fails where the final name has been taken meanwhile, instead of replacing what is there.
-///
-/// # Errors
-/// The I/O error of the first step that failed; `from` is then still there.
-pub fn publish_new(from: &Path, to: &Path) -> io::Result<()> {
-    File::open(from)?.sync_all()?;
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows the flag.
-        Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => fs::rename(from, to)?,
-        renamed => renamed?,
-    }
-    sync_folder(to)
-}
-
-/// Writes a whole file in one step. What is not a plain file (`/dev/stderr`, a pipe) is
-/// written to directly: a rename would replace the device by a file.
+/// Writes a whole file in one step, and removes what killed processes left of such a step. What is not a plain file
+/// (`/dev/stderr`, a pipe) is written to directly: a rename would replace the device by a file.
 ///
 /// # Errors
 /// The I/O error of the first step that failed; nothing is left behind then.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let is_special = fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir());
+    if is_special || is_open_file(path) {
+        return write_directly(path, content);
+    }
     // A link keeps pointing where it points; its target is replaced.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        return File::options().write(true).open(path)?.write_all(content);
+    let (parent, name) = Parent::of(path)?;
+    remove_leftovers(&parent, &name, &[]);
+    let mut hidden = Hidden::create(&parent, &name)?;
+    hidden.file().write_all(content)?;
+    hidden.file().sync_all()?;
+    hidden.replace(&name)?;
+    parent.sync()
+}
+
+/// Whether a path names what this process has open, such as `/dev/stderr`: also where that is a plain file, others write
+/// to it, and it keeps its name.
+pub fn is_open_file(path: &Path) -> bool {
+    let named = ["/dev/stdin", "/dev/stdout", "/dev/stderr"].map(Path::new);
+    named.contains(&path) || path.starts_with("/dev/fd") || path.starts_with("/proc")
+}
+
+fn write_directly(path: &Path, mut content: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    options.append(true).custom_flags(flags.cast_signed());
+    let mut file = options.open(path).map_err(|error| {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NXIO) => io::Error::other("nobody reads the pipe"),
+            _ => error,
+        }
+    })?;
+    while !content.is_empty() {
+        match file.write(content) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => content = &content[n..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !accepts(&file, PATIENCE) {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "nobody reads what is written",
+                    ));
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let temp = temp_name(path)?;
-    let written = write_new(&temp, content).and_then(|()| publish(&temp, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temp);
+    Ok(())
+}
+
+/// Waits until `file` accepts at least a little, for `patience` at most; whether it does.
+pub(crate) fn accepts(file: &impl std::os::fd::AsFd, patience: Duration) -> bool {
+    let began = Instant::now();
+    loop {
+        let left = patience.saturating_sub(began.elapsed());
+        let left = Timespec::try_from(left).ok();
+        let mut asked = [PollFd::new(file, PollFlags::OUT)];
+        match poll(&mut asked, left.as_ref()) {
+            Err(Errno::INTR) => {}
+            // What cannot be asked never waits.
+            Err(_) => return true,
+            // Also where the reader has gone: the write then says so.
+            Ok(n) => return n > 0,
+        }
     }
-    written
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    File::create(path)?.write_all(content)
-}
-
-/// `dir/.name.partial.PID`: hidden, in the same folder, and no other run's.
-fn temp_name(path: &Path) -> io::Result<PathBuf> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
-    let mut temp = OsString::from(".");
-    temp.push(name);
-    temp.push(format!(".partial.{}", process::id()));
-    Ok(path.with_file_name(temp))
-}
-
-fn sync_folder(file: &Path) -> io::Result<()> {
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(folder: &Path) -> Vec<OsString> {
-        let entries = fs::read_dir(folder).unwrap();
-        entries.map(|entry| entry.unwrap().file_name()).collect()
-    }
-
-    #[test]
-    fn a_written_file_is_whole_and_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("report.json");
-        write(&path, b"old and longer").unwrap();
-        write(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(names(folder.path()), ["report.json"]);
-    }
-
-    #[test]
-    fn a_failed_write_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let taken = folder.path().join("taken");
-        fs::create_dir(&taken).unwrap();
-        fs::write(taken.join("inside"), b"x").unwrap();
-        // A folder cannot be replaced by a file: the rename fails after the write.
-        write(&taken, b"new").unwrap_err();
-        assert_eq!(names(folder.path()), ["taken"]);
-        write(&folder.path().join("none/report.json"), b"new").unwrap_err();
-        assert_eq!(names(folder.path()), ["taken"]);
-    }
-
-    #[test]
-    fn a_link_stays_a_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("target");
-        let link = folder.path().join("link");
-        fs::write(&target, b"old").unwrap();
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        write(&link, b"new").unwrap();
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(fs::read(&target).unwrap(), b"new");
-    }
-
-    #[test]
-    fn a_pipe_is_written_to_and_not_replaced() {
-        use rustix::fs::{CWD, FileType, Mode, mknodat};
-        use std::{io::Read as _, os::unix::fs::FileTypeExt as _};
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        // Opened both ways, a pipe waits for nobody.
-        let mut reader = File::options().read(true).write(true).open(&pipe).unwrap();
-        write(&pipe, b"new").unwrap();
-        let mut content = [0; 3];
-        reader.read_exact(&mut content).unwrap();
-        assert_eq!(&content, b"new");
-        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
-        assert_eq!(names(folder.path()), ["pipe"]);
-    }
-}
+mod tests;

@@ -127,6 +127,14 @@ pub struct Fail {
 }
 
 impl Fail {
+    /// A message and the code that the process is to end with.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            error: anyhow::Error::msg(message.into()),
+        }
+    }
+
     /// The code it is marked with.
     pub fn exit(&self) -> Exit {
         self.exit

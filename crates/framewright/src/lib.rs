@@ -12,6 +12,7 @@ pub mod notes;
 pub mod process;
 pub mod progress;
 pub mod report;
+pub mod same_file;
 pub mod screen;
 pub mod setup;
 pub mod signals;

@@ -1,5 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP: first finish, then stop, then die.
 //!
+//! Ctrl-C leaves as much time as its user wants to give; who sends SIGTERM, or hangs up, sends it once and soon kills.
+//!
 //! Invariant: a signal only calls a closure on the watcher's thread; what it means for
 //! files and stages is the run's affair.
 
@@ -10,6 +12,7 @@ use std::{
         atomic::{AtomicI32, Ordering},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -21,6 +24,13 @@ use signal_hook::{
 
 use crate::exit::Exit;
 
+/// How long a run may go on after one SIGTERM or SIGHUP before it is stopped: with what stopping takes, less than the 5 s
+/// that are promised.
+pub const GRACE: Duration = Duration::from_secs(3);
+
+/// How often signals are looked for while a grace runs.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Watches until dropped. Keep it to the end of the process: the default reaction to a
 /// signal does not come back.
 pub struct Watch {
@@ -31,7 +41,7 @@ pub struct Watch {
 
 /// Watches for signals. The first one calls `finish` (take no new input, complete what is
 /// in flight), the second `stop` (drop what is in flight), the third ends the process on
-/// the spot. Both closures run on the watcher's thread and return soon, and are told what the process is to end with.
+/// the spot. After a first SIGTERM or SIGHUP, `stop` is called after [`GRACE`] at the latest. Both closures run on the watcher's thread and return soon, and are told what the process is to end with.
 ///
 /// # Errors
 /// The system refuses a handler or a thread.
@@ -66,20 +76,35 @@ fn react(
     finish: impl FnOnce(Exit),
     stop: impl FnOnce(Exit),
 ) {
-    let mut arriving = signals.forever();
-    let Some(signal) = arriving.next() else {
+    let Some(signal) = signals.forever().next() else {
         return;
     };
+    let came = Instant::now();
     first.store(signal, Ordering::SeqCst);
     finish(exit_for(signal));
-    if arriving.next().is_none() {
+    if signal == SIGINT {
+        if signals.forever().next().is_none() {
+            return;
+        }
+    } else if !another_comes(&mut signals, came + GRACE) && signals.is_closed() {
         return;
     }
     stop(exit_for(signal));
-    if let Some(signal) = arriving.next() {
+    if let Some(signal) = signals.forever().next() {
         // Never returns for these three; a failure leaves the run stopping as it was.
         let _ = low_level::emulate_default_handler(signal);
     }
+}
+
+/// Whether a signal comes in time, and before the watcher is closed.
+fn another_comes(signals: &mut Signals, until: Instant) -> bool {
+    while Instant::now() < until && !signals.is_closed() {
+        if signals.pending().next().is_some() {
+            return true;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    false
 }
 
 /// SIGHUP only if it is not ignored already: under `nohup` it has to stay so.
@@ -129,11 +154,11 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{sync::mpsc::sync_channel, time::Duration};
+    use std::sync::mpsc::sync_channel;
 
     /// Signals go to the whole process, so everything that raises one is in one test.
     #[test]
-    fn the_first_signal_finishes_the_second_stops_and_the_first_names_the_exit() {
+    fn the_first_signal_finishes_the_second_or_time_stops_and_the_first_names_the_exit() {
         for (signal, exit) in [
             (SIGINT, Exit::Interrupted),
             (SIGTERM, Exit::Terminated),
@@ -162,6 +187,18 @@ mod tests {
             assert_eq!(next(), Ok("stop"));
             assert_eq!(watch.caught(), Some(exit));
         }
+        let (called, calls) = sync_channel(2);
+        let also_called = called.clone();
+        let watch = watch(
+            move |_| called.send("finish").unwrap(),
+            move |_| also_called.send("stop").unwrap(),
+        )
+        .unwrap();
+        low_level::raise(SIGTERM).unwrap();
+        for step in ["finish", "stop"] {
+            assert_eq!(calls.recv_timeout(Duration::from_secs(60)), Ok(step));
+        }
+        assert_eq!(watch.caught(), Some(Exit::Terminated));
     }
 
     #[test]

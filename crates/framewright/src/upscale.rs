@@ -101,7 +101,7 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
     }
 
     let outputs = Outputs::claim(options, &prepared.plan)?;
-    signals.removes(outputs.hidden());
+    signals.removes(outputs.clean_ups());
     let (writer, side_films) = outputs.open(&prepared)?;
     let n_workers = prepared.plan.workers;
     let mut workers = make_workers(&mut prepared, n_workers)?;
@@ -123,7 +123,6 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         )
         .map_err(from_failure)?
     };
-    signals.run_has_ended();
     let (frames_in, frames_out) = (
         tally.frames_in.load(Relaxed),
         tally.frames_out.load(Relaxed),
@@ -140,7 +139,7 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         started,
     };
     summary::note_health(prepared.decoder.health(), &tally, &notes);
-    let output = outputs.publish(&done, screen)?;
+    let output = outputs.publish(&done, &signals, screen)?;
     if options.plan_out.is_some() {
         write_plan(options, &prepared.plan, &mapping, None)?;
     }

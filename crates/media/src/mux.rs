@@ -1,10 +1,15 @@
 //! Writing the output file: the new video beside copies of every other stream.
 //!
+//! Invariant: written is the open file that was given, also where its name is another file's by now.
+//!
 //! Copied are packets bit for bit, chapters, attachments, tags and dispositions; the streams keep their order.
 #![expect(unsafe_code, reason = "owns an output AVFormatContext")]
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
@@ -31,6 +36,8 @@ const NOT_COPIED: [&str; 5] = [
 /// An output file being written.
 pub struct Muxer {
     context: *mut ffi::AVFormatContext,
+    /// Kept open: FFmpeg opens it by its descriptor, a second time to move the index of an MP4 to its front.
+    file: File,
     path: PathBuf,
     tracks: Vec<Track>,
     /// Position in `tracks` by input stream.
@@ -64,11 +71,13 @@ struct Track {
 unsafe impl Send for Muxer {}
 
 impl Muxer {
-    /// Creates `path` and writes the headers: the video from `encoder`, all other streams of `input` but `left_out`.
+    /// Writes the headers into the empty `file`: the video from `encoder`, all other streams of `input` but `left_out`.
+    /// Errors name the file `path`.
     ///
     /// # Errors
-    /// [`Error::Create`] when the file cannot be made, [`Error::ContainerRefuses`] these streams.
+    /// [`Error::Create`] when the file cannot be opened again through `/proc`, [`Error::ContainerRefuses`] these streams.
     pub fn create(
+        file: File,
         path: &Path,
         container: Container,
         input: &Decoder,
@@ -76,7 +85,7 @@ impl Muxer {
         encoder: &Encoder,
     ) -> Result<Self, Error> {
         let mut context = ptr::null_mut();
-        let url = file_url(path);
+        let url = url_of(&file);
         // SAFETY: the format is static, the string lives through the call.
         check(unsafe {
             ffi::avformat_alloc_output_context2(
@@ -89,6 +98,7 @@ impl Muxer {
         .map_err(Error::av("creating the output"))?;
         let mut muxer = Self {
             context,
+            file,
             path: path.to_path_buf(),
             tracks: Vec::new(),
             by_input: BTreeMap::new(),
@@ -280,7 +290,7 @@ impl Muxer {
         check(unsafe {
             ffi::avio_open2(
                 &raw mut (*self.context).pb,
-                file_url(&self.path).as_ptr(),
+                url_of(&self.file).as_ptr(),
                 ffi::AVIO_FLAG_WRITE,
                 ptr::null(),
                 ptr::null_mut(),
@@ -455,6 +465,11 @@ impl Drop for Muxer {
         // SAFETY: frees the context this value owns.
         unsafe { ffi::avformat_free_context(self.context) }
     }
+}
+
+/// FFmpeg's name of an open file.
+fn url_of(file: &File) -> CString {
+    file_url(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
 }
 
 fn copy_parameters(source: &ffi::AVStream, stream: &mut ffi::AVStream) -> Result<(), Error> {

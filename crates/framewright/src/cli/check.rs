@@ -1,11 +1,11 @@
 //! What clap cannot check by itself: options that contradict each other, files that are one.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::error::ErrorKind;
 
 use super::{Encoder, Options};
+use crate::same_file::Place;
 
 /// Refuses what `upscale` cannot do. An option that would have no effect is refused, too: the
 /// user would believe in it.
@@ -56,35 +56,27 @@ pub(super) fn check_encoding(options: &Options) -> Result<(), (ErrorKind, String
 
 /// Two of the files that are one: writing one of them would destroy the other.
 fn same_file(options: &Options) -> Option<(&'static str, &'static str)> {
+    // A built-in model has a name and no file.
+    let model = options.model.as_ref().map(Path::new);
     let files = [
-        ("INPUT", Some(&options.input)),
-        ("--output", options.output.as_ref()),
-        ("--plan-out", options.plan_out.as_ref()),
-        ("--report", options.report.as_ref()),
-        ("--reuse-map", options.reuse_map.as_ref()),
-        ("--dump-composite", options.dump_composite.as_ref()),
+        ("INPUT", Some(options.input.as_path())),
+        ("--model", model.filter(|model| model.exists())),
+        ("--output", options.output.as_deref()),
+        ("--plan-out", options.plan_out.as_deref()),
+        ("--report", options.report.as_deref()),
+        ("--reuse-map", options.reuse_map.as_deref()),
+        ("--dump-composite", options.dump_composite.as_deref()),
     ];
-    let files = files.map(|(name, path)| (name, path.map(|path| identity(path))));
-    for (index, (name, file)) in files.iter().enumerate() {
-        let same = |other: &&(&str, Option<PathBuf>)| file.is_some() && other.1 == *file;
-        if let Some((earlier, _)) = files[..index].iter().find(same) {
-            return Some((earlier, name));
+    let files = files
+        .into_iter()
+        .filter_map(|(name, path)| Some((name, path?, Place::of(path?))));
+    let files: Vec<_> = files.collect();
+    for (index, (name, path, place)) in files.iter().enumerate() {
+        let mut earlier = files[..index].iter();
+        let same = earlier.find(|other| other.1 == *path || (place.is_some() && other.2 == *place));
+        if let Some((other, ..)) = same {
+            return Some((other, name));
         }
     }
     None
-}
-
-/// The path without links and dots, as far as it exists.
-fn identity(path: &Path) -> PathBuf {
-    if let Ok(real) = fs::canonicalize(path) {
-        return real;
-    }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match (fs::canonicalize(folder), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
-    }
 }

@@ -1,9 +1,11 @@
-//! What signals do to a run: the first finishes it, the second stops it within a second.
+//! What signals do to a run: the first finishes it, the second stops it within a second. SIGTERM and SIGHUP need no second
+//! one ([`signals`]).
+//!
+//! Invariant: a run that is watched ends, whatever it is at: one that does not stop by itself has its files removed and its
+//! process ended. Invariant: a film is never removed while it is given its name, nor named after "nothing is left" was said.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use framewright_media::Interrupt;
@@ -24,10 +26,31 @@ pub struct Interruption {
     shared: Arc<Shared>,
 }
 
+/// Removes a file or folder of the run.
+pub type CleanUp = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct Shared {
     ended: AtomicBool,
-    hidden: Mutex<Vec<PathBuf>>,
+    files: Mutex<Files>,
+}
+
+/// What there is of the run's files.
+#[derive(Default)]
+struct Files {
+    clean_ups: Vec<CleanUp>,
+    are_named: bool,
+}
+
+/// For as long as it lives, no signal removes files.
+pub struct Keeping<'a>(MutexGuard<'a, Files>);
+
+impl Keeping<'_> {
+    /// All files have their names: there is nothing to remove any more.
+    pub fn all(mut self) {
+        self.0.clean_ups.clear();
+        self.0.are_named = true;
+    }
 }
 
 impl Interruption {
@@ -46,11 +69,18 @@ impl Interruption {
             let (screen, last_words) = (screen.clone(), screen.clone());
             let shared = Arc::clone(&shared);
             signals::watch(
-                move |_| {
-                    let text =
-                        "interrupted: completing the frames in flight; once more stops at once";
-                    screen.say(&Line::Info(text.into()));
+                move |exit| {
                     finish.finish();
+                    screen.say(&Line::Info(match exit {
+                        Exit::Interrupted => {
+                            "interrupted: completing the frames in flight; once more stops at once"
+                                .into()
+                        }
+                        _ => format!(
+                            "terminated: completing the frames in flight, for {} s at most",
+                            signals::GRACE.as_secs()
+                        ),
+                    }));
                 },
                 move |exit| {
                     interrupt.set();
@@ -85,16 +115,14 @@ impl Interruption {
         Ok(Self { watch, shared })
     }
 
-    /// The files and folders to remove if the process has to end at once.
-    pub fn removes(&self, hidden: Vec<PathBuf>) {
-        *self.shared.hidden() = hidden;
+    /// What to do with the run's files if the process has to end at once.
+    pub fn removes(&self, clean_ups: Vec<CleanUp>) {
+        self.shared.files().clean_ups = clean_ups;
     }
 
-    /// From now on only the exit code depends on signals; the run has ended.
-    pub fn run_has_ended(&self) {
-        let mut hidden = self.shared.hidden();
-        self.shared.ended.store(true, Ordering::SeqCst);
-        hidden.clear();
+    /// Before files are given their names: a signal that ends the process waits until that is done.
+    pub fn keeping_files(&self) -> Keeping<'_> {
+        Keeping(self.shared.files())
     }
 
     /// What the process is to end with if a signal has come.
@@ -105,16 +133,16 @@ impl Interruption {
 
 impl Drop for Interruption {
     fn drop(&mut self) {
-        // Also when the run has failed: the watcher must not wait for it.
-        self.run_has_ended();
+        // The watcher must not wait for a run that has ended.
+        self.shared.ended.store(true, Ordering::SeqCst);
     }
 }
 
 impl Shared {
-    fn hidden(&self) -> std::sync::MutexGuard<'_, Vec<PathBuf>> {
-        self.hidden
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files
             .lock()
-            .expect("no code panics while it holds the path")
+            .expect("no code panics while it holds the files")
     }
 
     /// Ends the process unless the run ends by itself in time.
@@ -123,20 +151,18 @@ impl Shared {
         while !self.ended.load(Ordering::SeqCst) {
             if asked.elapsed() > PATIENCE {
                 // Held to the end of the process: a run that ends just now must not publish its file any more.
-                let hidden = self.hidden();
+                let mut files = self.files();
                 if self.ended.load(Ordering::SeqCst) {
                     return;
                 }
-                for hidden in &*hidden {
-                    // A file that cannot be removed is taken over by the next run.
-                    let _ = if hidden.is_dir() {
-                        fs::remove_dir_all(hidden)
-                    } else {
-                        fs::remove_file(hidden)
-                    };
-                }
+                files.clean_ups.drain(..).for_each(|remove| remove());
                 screen.stop_putting_aside();
-                screen.say(&Line::Info(STOPPED.into()));
+                let last_words = if files.are_named {
+                    "stopped: the output has its name, what was to come after it is missing"
+                } else {
+                    STOPPED
+                };
+                screen.say(&Line::Info(last_words.into()));
                 low_level::exit(i32::from(exit.code()));
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -13,12 +13,12 @@ use crate::cli::Options;
 use crate::exit::{Exit, fail};
 use crate::screen::{Line, Screen};
 use crate::upscale::Done;
-use crate::upscale::interruption::STOPPED;
+use crate::upscale::interruption::{CleanUp, Interruption, STOPPED};
 use crate::upscale::plan::{Action, Plan};
 use crate::upscale::prepare::Prepared;
 use crate::upscale::reuse_map::ReuseMap;
 use crate::upscale::side_films::SideFilms;
-use crate::upscale::target::Target;
+use crate::upscale::target::{Others, Target};
 use crate::upscale::trouble::marked;
 use crate::upscale::writer::Writer;
 
@@ -35,8 +35,20 @@ impl Outputs {
     /// # Errors
     /// A place is taken or cannot be written.
     pub fn claim(options: &Options, plan: &Plan) -> anyhow::Result<Self> {
+        let model = options.model.as_ref().map(Path::new);
+        let others = Others::new(
+            [
+                ("the input", Some(options.input.as_path())),
+                // A built-in model has a name and no file.
+                ("the model", model.filter(|model| model.exists())),
+                ("--plan-out", options.plan_out.as_deref()),
+                ("--report", options.report.as_deref()),
+            ]
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, path?))),
+        );
         let claim = |path: Option<&PathBuf>| {
-            path.map(|path| Target::claim(path, options.overwrite))
+            path.map(|path| Target::claim(path, options.overwrite, &others))
                 .transpose()
         };
         Ok(Self {
@@ -46,11 +58,13 @@ impl Outputs {
         })
     }
 
-    /// The files as they are called while they are written.
-    pub fn hidden(&self) -> Vec<PathBuf> {
+    /// What removes the files if the process has to end at once.
+    pub fn clean_ups(&self) -> Vec<CleanUp> {
         let targets = [&self.film, &self.composites, &self.map].into_iter();
-        let hidden = targets.flatten().map(|target| target.hidden().to_owned());
-        hidden.collect()
+        let clean_ups = targets
+            .flatten()
+            .map(|target| Box::new(target.clean_up()) as CleanUp);
+        clean_ups.collect()
     }
 
     /// Opens encoders and writes headers.
@@ -97,13 +111,17 @@ impl Outputs {
     ///
     /// # Errors
     /// A file cannot be completed, or frames are missing.
-    pub fn publish(self, done: &Done<'_>, screen: &Screen) -> anyhow::Result<Option<PathBuf>> {
+    pub fn publish(
+        self,
+        done: &Done<'_>,
+        signals: &Interruption,
+        screen: &Screen,
+    ) -> anyhow::Result<Option<PathBuf>> {
         let (frames_in, frames_out) = (
             done.tally.frames_in.load(Relaxed),
             done.tally.frames_out.load(Relaxed),
         );
         let say = |text: String| screen.say(&Line::Info(text));
-        let side_films = [self.composites, self.map].into_iter().flatten();
         match done.ended.ending {
             Ending::Stopped => {
                 say(STOPPED.into());
@@ -113,12 +131,7 @@ impl Outputs {
                 Exit::Failed,
                 format!("{frames_in} frames went in and {frames_out} came out; nothing is kept"),
             )),
-            Ending::Completed => {
-                for side_film in side_films {
-                    side_film.publish()?;
-                }
-                self.film.map(Target::publish).transpose()
-            }
+            Ending::Completed => self.name(Target::publish, signals),
             Ending::Finished if frames_out == 0 => {
                 say(
                     "interrupted before the first frame was done: nothing is left of this run"
@@ -127,10 +140,7 @@ impl Outputs {
                 Ok(None)
             }
             Ending::Finished => {
-                for side_film in side_films {
-                    side_film.publish_partial()?;
-                }
-                let path = self.film.map(Target::publish_partial).transpose()?;
+                let path = self.name(Target::publish_partial, signals)?;
                 if let Some(path) = &path {
                     say(format!(
                         "interrupted: the first {frames_out} frames are in a playable file: {}",
@@ -140,6 +150,26 @@ impl Outputs {
                 Ok(path)
             }
         }
+    }
+
+    /// Side films first: a film under its final name says that all is done.
+    fn name(
+        self,
+        publish: fn(Target) -> anyhow::Result<PathBuf>,
+        signals: &Interruption,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let targets = [&self.composites, &self.map, &self.film];
+        for target in targets.into_iter().flatten() {
+            target.sync()?;
+        }
+        // What takes long is done; from here on a signal that ends the process waits for the names.
+        let named = signals.keeping_files();
+        for side_film in [self.composites, self.map].into_iter().flatten() {
+            publish(side_film)?;
+        }
+        let path = self.film.map(publish).transpose()?;
+        named.all();
+        Ok(path)
     }
 }
 
@@ -167,21 +197,23 @@ fn open_film(prepared: &Prepared, target: &Target) -> anyhow::Result<Writer> {
         .filter(|s| s.action == Action::LeaveOut)
         .map(|s| s.index)
         .collect();
-    open(&settings, target.hidden(), container, decoder, &left_out)
+    open(&settings, target, container, decoder, &left_out)
 }
 
 fn open(
     settings: &EncodeSettings,
-    path: &Path,
+    target: &Target,
     container: Container,
     decoder: &Decoder,
     left_out: &[usize],
 ) -> anyhow::Result<Writer> {
     let encoder = Encoder::open(settings, container).map_err(marked)?;
-    let muxer = Muxer::create(path, container, decoder, left_out, &encoder).map_err(marked)?;
+    let (file, path) = (target.file()?, target.path());
+    let muxer = Muxer::create(file, path, container, decoder, left_out, &encoder);
     Ok(Writer::File {
         encoder,
-        muxer: Box::new(muxer),
+        muxer: Box::new(muxer.map_err(marked)?),
+        lookout: target.look_out(),
     })
 }
 
@@ -237,6 +269,6 @@ impl Side {
         };
         let others = clip.streams.iter().map(|stream| stream.index);
         let others: Vec<usize> = others.filter(|&index| index != video.index).collect();
-        open(&settings, target.hidden(), container, decoder, &others)
+        open(&settings, target, container, decoder, &others)
     }
 }

@@ -11,8 +11,10 @@ use framewright_media::{
 use crate::cli::{self, Encoder, Options};
 use crate::exit::{Exit, fail};
 use crate::notes::Notes;
+use crate::same_file::Place;
 use crate::upscale::plan::{Action, EncoderFacts, Network, Plan, plan};
 use crate::upscale::resources::Machine;
+use crate::upscale::target::refuse_special;
 use crate::upscale::trouble::marked;
 
 /// An opened clip and model, and what is to be done with them.
@@ -156,7 +158,8 @@ fn output(
         let (container, extension) = Container::default_for(clip, &encoder.codec);
         let name = clip.path.file_stem().unwrap_or_default();
         let path = path.join(name).with_added_extension(extension);
-        if same_file(&path, &clip.path) {
+        let is_input = matches!((Place::of(&path), Place::of(&clip.path)), (Some(one), Some(other)) if one == other);
+        if is_input {
             let message = format!(
                 "the output would replace the input; choose another folder: {}",
                 path.display()
@@ -165,6 +168,7 @@ fn output(
         }
         return Ok(Some((path, container)));
     }
+    refuse_special(path)?;
     match Container::for_path(path) {
         Some(container) => Ok(Some((path.clone(), container))),
         None => Err(fail(
@@ -175,8 +179,4 @@ fn output(
             ),
         )),
     }
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

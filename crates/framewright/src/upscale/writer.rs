@@ -3,6 +3,8 @@
 use framewright_media::{Encoder, Frame, Muxer, Packet, Repairs};
 use framewright_pipeline::BoxError;
 
+use crate::upscale::target::Lookout;
+
 /// Where results go.
 pub enum Writer {
     /// Encoded into a file.
@@ -11,6 +13,8 @@ pub enum Writer {
         encoder: Encoder,
         /// Gets the packets. Boxed: it is much larger than nothing.
         muxer: Box<Muxer>,
+        /// Tells when the file has gone.
+        lookout: Lookout,
     },
     /// Counted and dropped: `--encoder null`.
     Null,
@@ -29,7 +33,13 @@ impl Writer {
 
     /// Encodes a frame with its own timestamp and duration.
     pub fn encode(&mut self, frame: &Frame) -> Result<(), BoxError> {
-        if let Self::File { encoder, muxer } = self {
+        if let Self::File {
+            encoder,
+            muxer,
+            lookout,
+        } = self
+        {
+            lookout.look_sometimes()?;
             let pts = frame
                 .pts()
                 .expect("the decoder gives every frame a timestamp");
@@ -45,10 +55,12 @@ impl Writer {
         let Self::File {
             mut encoder,
             mut muxer,
+            lookout,
         } = self
         else {
             return Ok(Repairs::default());
         };
+        lookout.look()?;
         encoder.send(None)?;
         pass_on(&mut encoder, &mut muxer)?;
         Ok(muxer.finish()?)

@@ -157,6 +157,14 @@ pub fn upscale_args(input: &Path, output: &Path) -> Vec<String> {
     args
 }
 
+/// As [`upscale_args`], with progress shown as `how` says.
+pub fn upscale_args_with_progress(input: &Path, output: &Path, how: &str) -> Vec<String> {
+    let mut args = upscale_args(input, output);
+    let at = args.iter().position(|arg| arg == "none").unwrap();
+    how.clone_into(&mut args[at]);
+    args
+}
+
 /// Names in a folder, sorted.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();

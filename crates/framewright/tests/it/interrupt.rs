@@ -2,19 +2,21 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::env::{Run, TestEnv, asset, decodable_frames, ffmpeg, ffprobe, names_in, upscale_args};
+use crate::env::{
+    Run, TestEnv, asset, decodable_frames, ffmpeg, ffprobe, names_in, upscale_args_with_progress,
+};
 
 /// Long enough that nobody finishes it: with an encoder as slow as this, some minutes.
-const SLOW: &[&str] = &["--encoder", "libx264", "--preset", "veryslow"];
-const FAST: &[&str] = &["--encoder", "libx264", "--preset", "ultrafast"];
+pub const SLOW: &[&str] = &["--encoder", "libx264", "--preset", "veryslow"];
+pub const FAST: &[&str] = &["--encoder", "libx264", "--preset", "ultrafast"];
 
-fn long_clip(env: &TestEnv) -> PathBuf {
+pub fn long_clip(env: &TestEnv) -> PathBuf {
     ffmpeg(
         env.root(),
         "-f lavfi -i testsrc2=s=320x180:r=24:d=125 -f lavfi -i sine=d=125 -c:v libx264 \
@@ -24,24 +26,31 @@ fn long_clip(env: &TestEnv) -> PathBuf {
 }
 
 /// A run that is under way.
-struct Running {
+pub struct Running {
     child: Child,
     lines: BufReader<ChildStderr>,
     heard: String,
 }
 
 impl Running {
-    fn start(env: &TestEnv, output: &Path, more: &[&str]) -> Self {
-        let mut args = upscale_args(&env.path("long.mkv"), output);
-        args.retain(|arg| arg != "none");
+    pub fn start(env: &TestEnv, output: &Path, more: &[&str]) -> Self {
+        Self::start_on(env, &env.path("long.mkv"), output, more)
+    }
+
+    pub fn start_on(env: &TestEnv, input: &Path, output: &Path, more: &[&str]) -> Self {
+        let mut args = upscale_args_with_progress(input, output, "json");
         if more.contains(&"--model") {
             let at = args.iter().position(|arg| arg == "-m").unwrap();
             args.drain(at..at + 2);
         }
-        let at = args.iter().position(|arg| arg == "--progress").unwrap();
-        args.insert(at + 1, "json".to_owned());
         args.extend(more.iter().map(|&arg| arg.to_owned()));
-        let mut child = env.spawn(&args);
+        Self::of(env.command(&args))
+    }
+
+    /// Starts a command that shows its progress as JSON.
+    pub fn of(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap());
         Self {
             child,
@@ -50,8 +59,12 @@ impl Running {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Reads progress until `frames` are done.
-    fn wait_for_frames(mut self, frames: u64) -> Self {
+    pub fn wait_for_frames(mut self, frames: u64) -> Self {
         loop {
             let mut line = String::new();
             let length = self.lines.read_line(&mut line).unwrap();
@@ -78,13 +91,13 @@ impl Running {
         done.next_back().expect("progress was heard of")
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }
 
     /// Reads the rest, waits for the end, and says how long that took.
-    fn end(mut self) -> (Run, Duration) {
+    pub fn end(mut self) -> (Run, Duration) {
         let start = Instant::now();
         self.lines.read_to_string(&mut self.heard).unwrap();
         let mut run = Run::from(self.child.wait_with_output().unwrap());

@@ -21,6 +21,7 @@ mod export;
 mod extract;
 mod interrupt;
 mod models;
+mod outputs;
 mod quality;
 mod regions;
 mod reuse;
