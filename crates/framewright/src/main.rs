@@ -1,11 +1,12 @@
 //! Parse, run, exit code.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use framewright::cli::{self, Action, ProgressMode};
 use framewright::exit::Exit;
 use framewright::report;
-use framewright::screen::Screen;
+use framewright::screen::{Screen, never_wait_for_stderr};
 use framewright::{bench, dataset, models, setup, upscale};
 
 /// SVT-AV1 prints its configuration to standard error by itself, unless this variable says: errors only.
@@ -18,11 +19,16 @@ fn silence_svt_av1() {
 }
 
 fn main() -> ExitCode {
+    never_wait_for_stderr();
     let action = match cli::parse(std::env::args_os()) {
         Ok(action) => action,
         Err(usage) => {
-            // A closed terminal is no reason for another error.
-            let _ = usage.print();
+            // A closed terminal is no reason for another error; help that could not be written is one.
+            let printed = usage.print();
+            let is_gone = |error: std::io::Error| error.kind() == ErrorKind::BrokenPipe;
+            if !usage.use_stderr() && !printed.map_or_else(is_gone, |()| true) {
+                return Exit::Io.into();
+            }
             return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(Exit::Usage.code()));
         }
     };

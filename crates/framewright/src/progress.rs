@@ -15,7 +15,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::screen::{Display, Screen, event, write_lines};
+use crate::screen::{Display, Screen, event, is_read, write_lines};
 
 /// Time from one sample to the next.
 const TICK: Duration = Duration::from_millis(200);
@@ -162,10 +162,16 @@ impl<F: Fn() -> Snapshot> View<F> {
     fn tick(&mut self) {
         let messages = self.screen.take_aside();
         if !messages.is_empty() {
-            self.bar.suspend(|| write_lines(&messages));
+            if is_read() {
+                self.bar.suspend(|| write_lines(&messages));
+            } else {
+                write_lines(&messages);
+            }
         }
         match self.screen.display() {
-            Display::Bar => self.draw(),
+            // A terminal that was halted (Ctrl-S) would halt the display, and with it the end of the run.
+            Display::Bar if is_read() => self.draw(),
+            Display::Bar => {}
             Display::Lines if self.last_line.elapsed() >= LINE_EVERY => {
                 self.last_line = Instant::now();
                 let now = self.sample();
@@ -182,7 +188,9 @@ impl<F: Fn() -> Snapshot> View<F> {
     }
 
     fn end(&mut self) {
-        self.bar.finish_and_clear();
+        if is_read() {
+            self.bar.finish_and_clear();
+        }
         if self.screen.display() == Display::Json {
             let now = self.sample();
             let elapsed_secs = rounded(self.elapsed_secs());

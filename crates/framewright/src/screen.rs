@@ -3,21 +3,34 @@
 //! Invariant: while a progress display runs, only its thread writes here. A message from
 //! any other thread is put aside and shown with the next drawing, so a message never
 //! garbles the bar and a stage never waits for a slow terminal. Nothing here panics when
-//! standard error is closed. No colours are used, so `NO_COLOR` holds by itself.
+//! standard error is closed, and nothing waits for long when nobody reads it. No colours are used, so `NO_COLOR` holds by itself.
 
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
-    mem,
-    sync::{Arc, Mutex, MutexGuard},
+    mem::{self, ManuallyDrop},
+    os::fd::{FromRawFd as _, OwnedFd},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use rustix::fs::{FileType, Mode, OFlags};
 use serde_json::json;
 
 use crate::{
     cli::ProgressMode,
+    durable::accepts,
     exit::{Exit, describe},
 };
+
+/// How long a reader of standard error may let a message wait.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Bytes that a pipe takes without waiting once it takes any.
+const PIECE: usize = 4096;
 
 /// Where a run's messages and progress go. Clones share it.
 #[derive(Clone)]
@@ -147,14 +160,52 @@ impl Screen {
     }
 }
 
-/// Writes whole lines to standard error; a reader that has gone is no reason to fail.
+/// Writes whole lines to standard error. A reader that has gone is no reason to fail, and one that does not read none to
+/// wait: after [`PATIENCE`] lines are dropped until it reads on. What a run has to say of its result is in the report, too.
 pub(crate) fn write_lines(lines: &[String]) {
+    static IS_STALLED: AtomicBool = AtomicBool::new(false);
     if lines.is_empty() {
         return;
     }
     let mut text = lines.join("\n");
     text.push('\n');
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let mut stderr = io::stderr().lock();
+    for piece in text.as_bytes().chunks(PIECE) {
+        let patience = if IS_STALLED.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            PATIENCE
+        };
+        let is_read = accepts(&stderr, patience);
+        IS_STALLED.store(!is_read, Ordering::Relaxed);
+        if !is_read || stderr.write_all(piece).is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether a little can be written to standard error without waiting.
+pub(crate) fn is_read() -> bool {
+    accepts(&io::stderr(), Duration::ZERO)
+}
+
+/// Libraries write to standard error, too, and they would wait for a pipe that nobody reads. This gives the process an
+/// opening of the pipe of its own that does not wait; other processes that hold the pipe do not notice.
+#[expect(unsafe_code, reason = "replaces descriptor 2")]
+pub fn never_wait_for_stderr() {
+    let is_pipe = rustix::fs::fstat(io::stderr())
+        .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo);
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open("/proc/self/fd/2", flags, Mode::empty());
+    // A pipe of another user may not be opened again: then only our own messages do not wait.
+    let (true, Ok(opened)) = (is_pipe, opened) else {
+        return;
+    };
+    // SAFETY: descriptor 2 is open, since Rust opens it before `main`; it is not closed here, because the value is never
+    // dropped.
+    let mut stderr = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(2) });
+    // The old opening stays where this fails.
+    let _ = rustix::io::dup2(&opened, &mut stderr);
 }
 
 fn as_text(line: &Line) -> String {

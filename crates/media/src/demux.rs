@@ -23,7 +23,7 @@ use crate::packet::Packet;
 const FORMATS: &str = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,apng,ivf,mxf,nut,wtv,rm,yuv4mpegpipe,dv,\
                        h264,hevc,m4v,av1,obu,vc1,swf,3dostr,amv,bink,smk,roq,nsv,pmp,dxa,gxf,lxf,wav,mp3,flac,aac,ac3";
 
-/// Makes reads of a clip fail at once when set; for stopping a run whose reader waits on a slow disk or a pipe.
+/// Makes reads of a clip fail at once when set; for stopping a run whose reader waits on a slow disk.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -242,9 +242,12 @@ fn readable(path: &Path) -> Result<(), Error> {
             "it is a folder, not a video file",
         )));
     }
-    // Opening a pipe here would wait for its writer and take its bytes.
+    // Opening a pipe would wait for a writer that may never come.
     if !metadata.is_file() {
-        return Ok(());
+        return Err(Error::BadInput {
+            reason: "a pipe or a device and no file; save the video to a file first".into(),
+            path: path.to_path_buf(),
+        });
     }
     File::open(path).map_err(open_error)?;
     if metadata.len() == 0 {
