@@ -13,6 +13,7 @@
 //! Start reading at [`flow`] (how the stages are joined), [`work`] (what they do with a video) and [`decide`] (what
 //! becomes of every frame).
 
+pub mod bounds;
 pub mod config;
 pub mod decide;
 pub mod dedup;

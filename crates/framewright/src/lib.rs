@@ -3,6 +3,7 @@
 //! Start reading at [`upscale`]: the whole data flow of the job is on one screen there.
 
 pub mod bench;
+pub mod bounded;
 pub mod cli;
 pub mod dataset;
 pub mod durable;
@@ -17,3 +18,4 @@ pub mod screen;
 pub mod setup;
 pub mod signals;
 pub mod upscale;
+pub mod visible;

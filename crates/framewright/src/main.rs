@@ -1,13 +1,17 @@
 //! Parse, run, exit code.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use framewright::cli::{self, Action, ProgressMode};
 use framewright::exit::Exit;
 use framewright::report;
 use framewright::screen::{Screen, never_wait_for_stderr};
+use framewright::visible::visible_lines;
 use framewright::{bench, dataset, models, setup, upscale};
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag;
 
 /// SVT-AV1 prints its configuration to standard error by itself, unless this variable says: errors only.
 #[expect(unsafe_code, reason = "environment variables are process-wide")]
@@ -18,13 +22,25 @@ fn silence_svt_av1() {
     }
 }
 
+/// Help as clap shows it. What is wrong with a command line repeats its words, which may be names of files: nothing in
+/// them acts on the terminal.
+fn show_usage(usage: &clap::Error) -> std::io::Result<()> {
+    if usage.use_stderr() {
+        write!(std::io::stderr(), "{}", visible_lines(&usage.to_string()))
+    } else {
+        usage.print()
+    }
+}
+
 fn main() -> ExitCode {
     never_wait_for_stderr();
+    // A file that may grow no further is then an error of its writer, and not the end without a word.
+    let _ = flag::register(SIGXFSZ, Arc::default());
     let action = match cli::parse(std::env::args_os()) {
         Ok(action) => action,
         Err(usage) => {
+            let printed = show_usage(&usage);
             // A closed terminal is no reason for another error; help that could not be written is one.
-            let printed = usage.print();
             let is_gone = |error: std::io::Error| error.kind() == ErrorKind::BrokenPipe;
             if !usage.use_stderr() && !printed.map_or_else(is_gone, |()| true) {
                 return Exit::Io.into();

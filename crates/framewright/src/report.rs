@@ -17,6 +17,7 @@ use crate::{
     durable,
     exit::{Exit, OrExit as _},
     upscale::savings::Effects,
+    visible::{self, visible_lines},
 };
 
 /// The whole document. Frames are counted as the decoder gives them.
@@ -25,8 +26,10 @@ pub struct Report {
     /// Version of this document, 1.
     pub version: u32,
     /// The source file.
+    #[serde(serialize_with = "visible::lossy")]
     pub input: PathBuf,
     /// The file written; none with the null encoder.
+    #[serde(serialize_with = "visible::lossy_option")]
     pub output: Option<PathBuf>,
     /// Frames decoded.
     pub frames_in: u64,
@@ -113,7 +116,7 @@ impl Report {
         }
         let _ = write!(line, ", {:.1} s, {:.2} fps", self.wall_secs, self.fps);
         if let Some(output) = &self.output {
-            let _ = write!(line, ", {}", output.display());
+            let _ = write!(line, ", {}", visible::path(output));
         }
         line
     }
@@ -124,23 +127,24 @@ impl Report {
 /// # Errors
 /// The place cannot be written; marked with its exit code, path last.
 pub fn write_json<T: Serialize>(path: &Path, document: &T) -> anyhow::Result<()> {
-    let mut json = serde_json::to_vec_pretty(document).context("cannot put into JSON")?;
-    json.push(b'\n');
-    durable::write(path, &json).map_err(|error| {
+    let json = serde_json::to_string_pretty(document).context("cannot put into JSON")?;
+    let json = visible::json(&json) + "\n";
+    durable::write(path, json.as_bytes()).map_err(|error| {
         let exit = Exit::of_create(&error);
         let message = format!("{error}, cannot write {}", path.display());
         crate::exit::fail(exit, message)
     })
 }
 
-/// Prints a result, one line or a document, to standard output. A reader that has gone
-/// (`| head`) is no error: it has what it wanted.
+/// Prints a result, one line or several, to standard output. A reader that has gone
+/// (`| head`) is no error: it has what it wanted. Names in it went through [`visible()`](visible::visible()), which leaves
+/// no line ends in them; whatever else acts on a terminal is made visible here.
 ///
 /// # Errors
 /// Standard output cannot be written, such as to a full disk.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+    match writeln!(stdout, "{}", visible_lines(text)).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error)
             .context("cannot write to standard output")
             .or_exit(Exit::Io),
@@ -153,7 +157,8 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 /// # Errors
 /// As [`print()`].
 pub fn print_json<T: Serialize>(document: &T) -> anyhow::Result<()> {
-    print(&serde_json::to_string_pretty(document).context("cannot put into JSON")?)
+    let json = serde_json::to_string_pretty(document).context("cannot put into JSON")?;
+    print(&visible::json(&json))
 }
 
 /// Processor time of this process so far, all threads, user and system, in seconds.

@@ -24,6 +24,7 @@ use crate::{
     cli::ProgressMode,
     durable::accepts,
     exit::{Exit, describe},
+    visible::{self, visible},
 };
 
 /// How long a reader of standard error may let a message wait.
@@ -231,23 +232,15 @@ fn as_json(line: &Line) -> String {
 /// An event of version 1 on one line, `{"v":1,"event":"progress",…}`; `fields` is a JSON
 /// object that is not empty.
 pub(crate) fn event(name: &str, fields: &serde_json::Value) -> String {
-    let fields = fields.to_string();
+    let fields = visible::json(&fields.to_string());
     let fields = fields.trim_start_matches('{');
     format!(r#"{{"v":1,"event":"{name}",{fields}"#)
 }
 
-/// Line ends become spaces and other control characters visible: a file name must not be
+/// Line ends become spaces and whatever else acts on a terminal visible: a file name must not be
 /// able to move the cursor, nor a library's message to look like several of ours.
 fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.trim_end().chars() {
-        match c {
-            '\n' | '\r' | '\t' => line.push(' '),
-            c if c.is_control() => line.extend(c.escape_default()),
-            c => line.push(c),
-        }
-    }
-    line
+    visible(&text.trim_end().replace(['\n', '\r', '\t'], " "))
 }
 
 #[cfg(test)]
@@ -308,5 +301,8 @@ mod tests {
     fn a_message_is_one_line_and_cannot_move_the_cursor() {
         let line = Line::Error("bad\nname \u{1b}[2J.mp4\n".into(), Exit::Failed);
         assert_eq!(as_text(&line), r"error: bad name \u{1b}[2J.mp4");
+        let line = Line::Warning("gpj.\u{202e}4pm \u{9b}31m".into());
+        assert_eq!(as_text(&line), r"warning: gpj.\u{202e}4pm \u{9b}31m");
+        assert!(as_json(&line).contains(r"gpj.\u202e4pm \u009b31m"));
     }
 }

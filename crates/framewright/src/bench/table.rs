@@ -10,6 +10,7 @@ use super::quality::Quality;
 use super::stretch::Stretch;
 use crate::report::Model;
 use crate::upscale::plan::Plan;
+use crate::visible;
 
 /// A run shorter than this says little: starting it and other programs count for too much.
 const SHORT_SECS: f64 = 2.0;
@@ -18,6 +19,7 @@ const SHORT_SECS: f64 = 2.0;
 #[derive(Debug, Clone, Serialize)]
 pub struct Document {
     version: u32,
+    #[serde(serialize_with = "visible::lossy")]
     input: PathBuf,
     width: usize,
     height: usize,
@@ -161,7 +163,7 @@ impl Document {
     fn head(&self, text: &mut String) {
         let (width, height) = (self.width, self.height);
         let (result_width, result_height) = (self.result_width, self.result_height);
-        line(text, format_args!("{}", self.input.display()));
+        line(text, format_args!("{}", visible::path(&self.input)));
         line(
             text,
             format_args!(

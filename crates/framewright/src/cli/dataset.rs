@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, value_parser};
 
 use super::shared::bytes_of_size;
 use super::{MESSAGES, ProgressMode, exit_codes};
+use crate::dataset::bounds::MOST_BYTES;
 use crate::dataset::config::{Every, Format, Mode, Stage};
 use crate::dataset::shard::Shard;
 use crate::dataset::trouble::Class;
@@ -163,7 +164,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "I/N", help_heading = HOW)]
     shard: Option<Shard>,
 
-    /// Most that videos and pictures may take in the folder, such as 20G
+    /// Most that the folder may take on the disk, all of it, such as 20G
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = HOW)]
     max_disk: Option<u64>,
 
@@ -365,6 +366,7 @@ impl RunArgs {
 fn size(text: &str) -> Result<u64, String> {
     match bytes_of_size(text) {
         Some(0) => Err("more than nothing".to_owned()),
+        Some(bytes) if bytes > MOST_BYTES => Err("at most 1048576T".to_owned()),
         Some(bytes) => Ok(bytes),
         None => Err("a size such as 20G or 800M".to_owned()),
     }
@@ -372,8 +374,8 @@ fn size(text: &str) -> Result<u64, String> {
 
 fn seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(secs) if (0.1..1e6).contains(&secs) => Ok(secs),
-        _ => Err("a number of seconds, at least 0.1".to_owned()),
+        Ok(secs) if (0.1..=1e6).contains(&secs) => Ok(secs),
+        _ => Err("a number of seconds from 0.1 to 1000000".to_owned()),
     }
 }
 

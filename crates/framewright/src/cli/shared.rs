@@ -8,6 +8,7 @@ use clap::{Args, value_parser};
 use super::{
     DEFAULT_TOLERANCE, Device, ENCODING, Encoder, Engine, NETWORK, Options, Precision, ProgressMode,
 };
+use crate::dataset::bounds::MOST_BYTES;
 
 /// Which network, and where it runs.
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub(super) struct NetworkArgs {
     precision: Precision,
 
     /// Frames computed at the same time [default: by cores and memory]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=256))]
     #[arg(help_heading = NETWORK)]
     workers: Option<u16>,
 
@@ -132,6 +133,7 @@ const MIN_MEMORY_BYTES: u64 = 64 << 20;
 
 fn memory(text: &str) -> Result<u64, String> {
     match bytes_of_size(text) {
+        Some(bytes) if bytes > MOST_BYTES => Err("at most 1048576T".to_owned()),
         Some(bytes) if bytes >= MIN_MEMORY_BYTES => Ok(bytes),
         Some(_) => Err("at least 64M; without K, M or G it is in bytes".to_owned()),
         None => Err("a size such as 4G or 800M".to_owned()),

@@ -48,7 +48,7 @@ pub struct RunConfig {
     pub mode: Mode,
     /// Videos worked on at the same time; none for one per core.
     pub workers: Option<usize>,
-    /// Most bytes that raw videos and pictures may take in the folder at a time.
+    /// Most bytes that the folder may take on the disk, all of it.
     #[serde(with = "size")]
     pub max_disk: Option<u64>,
     /// Keep downloaded videos and the pictures of dropped frames.
@@ -513,19 +513,29 @@ impl TryFrom<String> for Every {
     }
 }
 
+impl Every {
+    /// Least seconds between two frames.
+    pub const LEAST_SECS: f64 = 1e-3;
+    /// Most seconds or frames between two.
+    pub const MOST: f64 = 1e9;
+}
+
 impl std::str::FromStr for Every {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "such as 0.5s, 30f, keyframes or scenes".to_owned();
+        let wrong = || {
+            "frames are chosen by 0.001s to 1000000000s, 1f to 1000000000f, keyframes or scenes"
+                .to_owned()
+        };
         match text {
             "keyframes" => return Ok(Self::Keyframes),
             "scenes" => return Ok(Self::Scenes),
             _ => {}
         }
         if let Some(frames) = text.strip_suffix('f') {
-            let frames = frames.parse().map_err(|_| wrong())?;
-            return if frames > 0 {
+            let frames: u64 = frames.parse().map_err(|_| wrong())?;
+            return if (1..=Self::MOST as u64).contains(&frames) {
                 Ok(Self::Frames(frames))
             } else {
                 Err(wrong())
@@ -536,7 +546,7 @@ impl std::str::FromStr for Every {
             .ok_or_else(wrong)?
             .parse()
             .map_err(|_| wrong())?;
-        if (1e-3..1e9).contains(&secs) {
+        if (Self::LEAST_SECS..=Self::MOST).contains(&secs) {
             Ok(Self::Seconds(secs))
         } else {
             Err(wrong())

@@ -29,12 +29,14 @@ use url::Url;
 use super::download::yt_dlp::Listing;
 use super::record::{Location, Order, Video, VideoId};
 use super::trouble::{Class, Setback, Trouble};
+use crate::visible;
 
 pub use files::extension_of;
 
 mod addresses;
 mod files;
-mod lists;
+pub(super) mod lists;
+mod pattern;
 
 /// Repeats that are named one by one.
 const MOST_NAMED: usize = 20;
@@ -200,8 +202,7 @@ impl Found {
                 Some(path) if path.to_str().is_none() => {
                     let message = "its name is not UTF-8; rename it";
                     let trouble = Trouble::new(Class::BadInput, message);
-                    let lossy = path.to_string_lossy().into_owned();
-                    (Location::File(lossy.into()), Some(trouble))
+                    (Location::File(visible::name(&path).into()), Some(trouble))
                 }
                 Some(path) => (Location::File(path), entry.trouble),
                 None => {

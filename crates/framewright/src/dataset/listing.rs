@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::config::Config;
 use super::download::Downloader;
 use super::folder::{Folder, read_json, write_json};
-use super::inputs::{Inputs, expand, expand_again, video_id};
+use super::inputs::{Inputs, expand, expand_again, lists, video_id};
 use super::record::Location;
 use super::trouble::Setback;
 use crate::exit::{Exit, fail};
@@ -117,11 +117,11 @@ pub fn use_up(folder: &Folder, listing: &Listing) -> anyhow::Result<()> {
 
 /// The lines themselves and what the lists hold.
 fn key(config: &Config) -> String {
-    let contents: Vec<Option<Vec<u8>>> = config
-        .lists
-        .iter()
-        .map(|list| std::fs::read(list).ok())
-        .collect();
+    let digest = |list: &PathBuf| {
+        let content = lists::content(list).ok()?;
+        Some(super::download::hex(&Sha256::digest(&content)))
+    };
+    let contents: Vec<Option<String>> = config.lists.iter().map(digest).collect();
     let of = serde_json::json!([
         config.inputs,
         config.folder(),

@@ -2,7 +2,6 @@
 //!
 //! A file is read and checked once; each worker has sessions of its own, of one thread each.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -13,9 +12,13 @@ use framewright_media::Picture;
 use super::config::{Config, Stage};
 use super::keys::ModelDigests;
 use super::record::{Labels, Object};
+use crate::bounded;
 use crate::exit::{Exit, OrExit as _, fail};
 use crate::notes::Notes;
 use crate::upscale::trouble::marked;
+
+/// Most bytes of a file of class names.
+const MOST_NAMES_BYTES: u64 = 4 << 20;
 
 /// The models of a run, opened and checked.
 #[derive(Default)]
@@ -137,7 +140,7 @@ fn open_detector(path: &Path, config: &Config) -> anyhow::Result<Detector> {
 }
 
 fn read_names(path: &Path) -> anyhow::Result<Vec<String>> {
-    let text = fs::read_to_string(path)
+    let text = bounded::read_text(path, MOST_NAMES_BYTES)
         .with_context(|| format!("cannot read the class names {}", path.display()))
         .or_exit(Exit::Config)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -3,14 +3,21 @@
 //! Flags go before the file, the file before the defaults. Paths in the file are relative to its folder, paths on the
 //! command line to where we are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::bounds;
 use super::config::{Config, DedupConfig, Preset, Stage};
+use crate::bounded;
 use crate::cli::RunOptions;
 use crate::exit::{Exit, OrExit as _, fail};
+use crate::visible;
+
+/// Most bytes of a TOML file: thousands of inputs fit; more belong in a list.
+const MOST_BYTES: u64 = 4 << 20;
+/// Most bytes of one input: more than any path or usual address has.
+const MOST_INPUT_BYTES: usize = 16 << 10;
 
 /// The configuration of a run.
 ///
@@ -36,19 +43,25 @@ pub fn settle(options: &RunOptions) -> anyhow::Result<Config> {
 /// # Errors
 /// [`Exit::Config`] names the place of what cannot be read.
 pub fn read(path: &Path) -> anyhow::Result<Config> {
-    let text = fs::read_to_string(path)
+    let text = bounded::read_text(path, MOST_BYTES)
         .with_context(|| format!("cannot read the configuration {}", path.display()))
         .or_exit(Exit::Config)?;
-    let mut config: Config = toml::from_str(&text).map_err(|error| {
+    let wrong = |error: toml::de::Error| {
         let line = error
             .span()
             .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().replace('\n', " ");
-        fail(
-            Exit::Config,
-            format!("{message}, in line {line} of {}", path.display()),
-        )
-    })?;
+        let message = format!("{message}, in line {line} of {}", path.display());
+        fail(Exit::Config, message)
+    };
+    let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+    let numbers = bounds::problems_of_table(&table);
+    if !numbers.is_empty() {
+        let message = format!("{}, in {}", numbers.join("; "), path.display());
+        return Err(fail(Exit::Config, message));
+    }
+    // Once more from the text, for the lines of what is wrong otherwise.
+    let mut config: Config = toml::from_str(&text).map_err(wrong)?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -173,11 +186,22 @@ pub fn refuse(config: &Config, path: Option<&Path>) -> anyhow::Result<()> {
 pub fn problems(config: &Config) -> Vec<String> {
     let mut problems = out_of_bounds(config);
     let mut copy = config.clone();
-    copy.output = None;
+    let places = [copy.output.take(), copy.folder.take()];
     for path in paths_of(&mut copy) {
         if !path.exists() {
             problems.push(format!("{} does not exist", path.display()));
+        } else if !path.is_file() && !config.dedup.against.contains(path) {
+            problems.push(format!("{} is not a plain file", path.display()));
         }
+    }
+    let places = places.iter().flatten();
+    let others = paths_of(&mut copy).into_iter().map(|path| &*path);
+    // The configuration is kept as JSON, which is UTF-8.
+    for path in places.chain(others).filter(|path| path.to_str().is_none()) {
+        problems.push(format!(
+            "the name is not UTF-8, rename it: {}",
+            visible::path(path)
+        ));
     }
     problems
 }
@@ -194,31 +218,14 @@ pub fn out_of_bounds(config: &Config) -> Vec<String> {
         !config.inputs.is_empty() || !config.lists.is_empty(),
         "there are no inputs; give `inputs` or `lists`, or --inputs FILE",
     );
-    let (download, extract, filter) = (&config.download, &config.extract, &config.filter);
+    let filter = &config.filter;
     must(
-        download.stall_timeout > 0.0,
-        "download.stall_timeout is a number of seconds above 0",
+        config
+            .inputs
+            .iter()
+            .all(|input| input.len() <= MOST_INPUT_BYTES),
+        "an input is longer than 16384 bytes",
     );
-    must(
-        download.total_timeout > 0.0,
-        "download.total_timeout is a number of seconds above 0",
-    );
-    must(download.per_host > 0, "download.per_host is at least 1");
-    must(download.tries > 0, "download.tries is at least 1");
-    must(download.sleep >= 0.0, "download.sleep is not negative");
-    must(
-        extract.stall_timeout > 0.0,
-        "extract.stall_timeout is a number of seconds above 0",
-    );
-    must(
-        (1..=100).contains(&extract.quality),
-        "extract.quality lies between 1 and 100",
-    );
-    must(
-        extract.max_frames != Some(0),
-        "extract.max_frames is at least 1",
-    );
-    must(config.run.workers != Some(0), "run.workers is at least 1");
     must(
         filter.classes.is_empty() || config.detect.model.is_some(),
         "wanted classes need a detector; give `detect.model`, or --detector ONNX",
@@ -227,47 +234,17 @@ pub fn out_of_bounds(config: &Config) -> Vec<String> {
         filter.text.is_empty() || filter.text_model.is_some(),
         "filter.text needs filter.text_model with vision, text and tokenizer",
     );
-    must(
-        (0.0..=1.0).contains(&config.detect.min_score),
-        "detect.min_score lies between 0 and 1",
-    );
-    must(
-        (0.0..=1.0).contains(&config.detect.iou),
-        "detect.iou lies between 0 and 1",
-    );
-    let split = &config.split;
-    let shares = [split.train, split.val, split.test];
-    must(
-        shares
-            .iter()
-            .all(|share| share.is_finite() && *share >= 0.0)
-            && shares.iter().sum::<f64>() > 0.0,
-        "the shares of split are not negative, and one is above 0",
-    );
-    must(
-        config.export.shard_size > 0,
-        "export.shard_size is at least 1",
-    );
     must_dedup(&config.dedup, &mut must);
+    problems.extend(bounds::problems(config));
     problems
 }
 
 fn must_dedup(dedup: &DedupConfig, must: &mut impl FnMut(bool, &str)) {
-    let bits = [dedup.dct, dedup.dhash].into_iter().flatten();
+    let has_bits = dedup.dct.is_some() || dedup.dhash.is_some();
     must(
-        bits.clone().all(|bits| bits <= 128),
-        "dedup.dct and dedup.dhash are at most 128 of 256 bits",
-    );
-    must(
-        dedup.preset != Preset::Off || (bits.count() == 0 && dedup.embedding.is_none()),
+        dedup.preset != Preset::Off || (!has_bits && dedup.embedding.is_none()),
         "dedup.preset is off, but thresholds or an embedding are given",
     );
-    if let Some(embedding) = &dedup.embedding {
-        must(
-            (0.0..=1.0).contains(&embedding.min_cosine),
-            "dedup.embedding.min_cosine lies between 0 and 1",
-        );
-    }
 }
 
 impl Config {
@@ -301,6 +278,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn problems_of(text: &str) -> Vec<String> {
@@ -332,6 +311,27 @@ mod tests {
         assert_eq!(Exit::of(&error), Exit::Config);
         let said = error.to_string();
         assert!(said.contains("line 3") && said.contains("evry"), "{said}");
+    }
+
+    #[test]
+    fn a_file_that_is_nested_without_an_end_or_too_large_is_an_error_and_no_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        let deep = 500_000;
+        for text in [
+            format!("x = {}", "[".repeat(deep)),
+            format!("x = {}", "{a=".repeat(deep)),
+            format!("{}a = 1", "a.".repeat(deep)),
+            format!("[{}a]", "a.".repeat(deep)),
+            format!("inputs = ['{}']", "a".repeat(MOST_INPUT_BYTES + 1)),
+            format!("# {}", "a".repeat(MOST_BYTES as usize)),
+        ] {
+            fs::write(&path, text).unwrap();
+            let refused = read(&path).and_then(|config| refuse(&config, Some(&path)));
+            let error = refused.unwrap_err();
+            assert_eq!(Exit::of(&error), Exit::Config);
+            assert!(error.to_string().len() < 500, "{error}");
+        }
     }
 
     #[test]

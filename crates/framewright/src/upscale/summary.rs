@@ -17,6 +17,7 @@ use crate::upscale::plan::{Action, Plan};
 use crate::upscale::prepare::Prepared;
 use crate::upscale::savings::Effects;
 use crate::upscale::stages::Tally;
+use crate::visible;
 
 /// The plan for people, a decision to a line.
 pub fn plan_lines(plan: &Plan) -> Vec<String> {
@@ -38,7 +39,7 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
             input.pix_fmt,
             input.colour.matrix,
             input.colour.range,
-            input.path.display()
+            visible::path(&input.path)
         ),
         format!(
             "model: {} x{}{passes} on {} ({}, {})",
@@ -84,7 +85,7 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
             output.encoder,
             output.pix_fmt,
             output.container,
-            output.path.display()
+            visible::path(&output.path)
         ));
     }
     lines.extend(plan.why.iter().map(|why| format!("why: {why}")));

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf, absolute};
 
 use super::{Pair, Survey};
+use crate::dataset::export::text::markup;
 use crate::dataset::folder::write_file;
 
 const HEAD: &str = "<!doctype html>
@@ -31,7 +32,7 @@ pub fn write_sheet(
         .parent()
         .map_or_else(PathBuf::new, Path::to_owned);
     let mut page = HEAD.to_owned();
-    let _ = writeln!(page, "<pre>{}</pre>", escape(&survey.histogram()));
+    let _ = writeln!(page, "<pre>{}</pre>", markup(&survey.histogram()));
     for (within, title) in [(true, "Within a video"), (false, "Across videos")] {
         for pairs in survey.pairs.chunk_by(|a, b| {
             (a.within, a.hash, is_below(survey, a)) == (b.within, b.hash, is_below(survey, b))
@@ -86,13 +87,13 @@ fn is_below(survey: &Survey, pair: &Pair) -> bool {
 }
 
 fn figure(folder: &Path, name: &str, picture: Option<PathBuf>) -> io::Result<String> {
-    let name = escape(name);
+    let name = markup(name);
     let Some(picture) = picture else {
         return Ok(format!(
             "<figure><figcaption>{name} (no picture)</figcaption></figure>"
         ));
     };
-    let link = escape(&link(folder, &absolute(picture)?));
+    let link = markup(&link(folder, &absolute(picture)?));
     Ok(format!(
         "<figure><img loading=\"lazy\" src=\"{link}\" alt=\"{name}\"><figcaption>{name}</figcaption></figure>"
     ))
@@ -122,20 +123,6 @@ fn percent(bytes: &[u8]) -> String {
     text
 }
 
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +140,7 @@ mod tests {
     #[test]
     fn what_a_name_holds_is_text() {
         assert_eq!(
-            escape("<a href=\"x\">&"),
+            markup("<a href=\"x\">&"),
             "&lt;a href=&quot;x&quot;&gt;&amp;"
         );
     }

@@ -14,6 +14,7 @@ use super::folder::NewFolder;
 use super::view::{self, Picture, View, rounded};
 use super::{Stopped, check};
 use crate::dataset::record::Split;
+use crate::visible;
 
 #[derive(Serialize)]
 struct Instances<'a> {
@@ -86,7 +87,7 @@ pub(super) fn write(view: &View<'_>, to: &NewFolder, stopped: Stopped<'_>) -> an
             )?;
         }
         let mut file = to.file(&format!("annotations/instances_{}.json", split.word()))?;
-        serde_json::to_writer(&mut file, &instances(view, split))
+        visible::write_json(&mut file, &instances(view, split))
             .and_then(|()| file.flush().map_err(serde_json::Error::io))
             .with_context(|| format!("cannot write the COCO annotations of {}", split.word()))?;
     }

@@ -16,6 +16,7 @@ use super::provenance::COLUMNS;
 use super::view::View;
 use super::{PROVENANCE, hex};
 use crate::dataset::config::Format;
+use crate::visible;
 
 /// The words of the format, as its specification lists them.
 const CONTEXT: &str = include_str!("croissant/context.json");
@@ -55,7 +56,7 @@ pub(super) fn describe(
     if let Some(licence) = &config.export.licence {
         description["license"] = json!(licence);
     }
-    Ok(serde_json::to_string_pretty(&description)? + "\n")
+    Ok(visible::json(&serde_json::to_string_pretty(&description)?) + "\n")
 }
 
 fn pictures(view: &View<'_>, format: Format) -> Option<Value> {

@@ -16,6 +16,7 @@ use super::objects;
 use super::view::{self, Picture, View};
 use super::{Stopped, check};
 use crate::dataset::record::Split;
+use crate::visible;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -74,7 +75,7 @@ fn write_json(
 ) -> anyhow::Result<()> {
     let mut file = to.file(&format!("{word}/metadata.jsonl"))?;
     for picture in pictures {
-        serde_json::to_writer(&mut file, &row(view, picture))?;
+        visible::write_json(&mut file, &row(view, picture))?;
         file.write_all(b"\n")?;
     }
     file.flush()?;

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::visible::acts;
+
 /// A double-quoted YAML string.
 pub(crate) fn yaml(text: &str) -> String {
     let mut quoted = String::from("\"");
@@ -11,8 +13,8 @@ pub(crate) fn yaml(text: &str) -> String {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
             '\n' => quoted += "\\n",
-            // What YAML does not count as printable, and what it breaks lines at.
-            '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+            // What YAML does not count as printable, what it breaks lines at, and what turns their direction.
+            letter if acts(letter) || letter == '\u{feff}' => {
                 let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
             }
             letter => quoted.push(letter),
@@ -22,8 +24,21 @@ pub(crate) fn yaml(text: &str) -> String {
     quoted
 }
 
-/// Text of an XML or HTML element or of a quoted attribute.
+/// Text of an HTML element or of a quoted attribute.
 pub(crate) fn markup(text: &str) -> String {
+    escaped(text, |_| char::REPLACEMENT_CHARACTER.to_string())
+}
+
+/// Text of an XML element or of a quoted attribute: what acts on the text around it is a reference, so that a name is
+/// still the same name, but for what no XML file may contain.
+pub(crate) fn xml(text: &str) -> String {
+    escaped(text, |letter| match letter {
+        '\0'..='\x1f' => char::REPLACEMENT_CHARACTER.to_string(),
+        letter => format!("&#x{:x};", u32::from(letter)),
+    })
+}
+
+fn escaped(text: &str, of_acting: impl Fn(char) -> String) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -34,9 +49,8 @@ pub(crate) fn markup(text: &str) -> String {
             '\'' => escaped += "&#39;",
             '\t' | '\n' => escaped.push(letter),
             // No XML file may contain these.
-            '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
-            // These turn the direction of the text behind them.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            '\u{fffe}' | '\u{ffff}' => escaped.push(char::REPLACEMENT_CHARACTER),
+            letter if acts(letter) => escaped += &of_acting(letter),
             letter => escaped.push(letter),
         }
     }
@@ -48,7 +62,7 @@ pub(crate) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
-            letter if letter.is_control() => escaped.push(' '),
+            letter if acts(letter) => escaped.push(' '),
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
             '&' => escaped += "&amp;",
@@ -74,8 +88,25 @@ mod tests {
     fn markup_is_text() {
         assert_eq!(
             markup("</script><b a='\"'>&\u{1}\u{202e}é"),
-            "&lt;/script&gt;&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}é"
+            "&lt;/script&gt;&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}\u{fffd}é"
         );
+        assert_eq!(xml("<a\u{1}\u{202e}\u{9b}"), "&lt;a\u{fffd}&#x202e;&#x9b;");
+    }
+
+    #[test]
+    fn nothing_that_acts_on_its_surroundings_comes_out_raw() {
+        let ranges = [
+            '\0'..='\u{a0}',
+            '\u{600}'..='\u{620}',
+            '\u{2000}'..='\u{2070}',
+        ];
+        for letter in ranges.into_iter().flatten() {
+            let text = format!("a{letter}b");
+            for out in [yaml(&text), markup(&text), xml(&text), markdown(&text)] {
+                let is_raw = |c: char| acts(c) && !matches!(c, '\n' | '\t');
+                assert!(!out.chars().any(is_raw), "{out:?}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::folder::NewFolder;
-use super::text::markup;
+use super::text;
 use super::view::{self, Picture, View};
 use super::{Stopped, check};
 
@@ -43,8 +43,8 @@ fn annotation(view: &View<'_>, picture: &Picture<'_>) -> String {
          <size>\n    <width>{width}</width>\n    <height>{height}</height>\n    <depth>3</depth>\n  </size>\n  \
          <segmented>0</segmented>\n",
         picture.file_name,
-        markup(&view.name),
-        markup(&view::source(picture.video)),
+        text::xml(&view.name),
+        text::xml(&view::source(picture.video)),
     );
     for found in &picture.boxes {
         let [left, top, right, bottom] = corners(found.xywh, picture.video.size);
@@ -54,7 +54,7 @@ fn annotation(view: &View<'_>, picture: &Picture<'_>) -> String {
             "  <object>\n    <name>{}</name>\n    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n    \
              <difficult>0</difficult>\n    <bndbox>\n      <xmin>{left}</xmin>\n      <ymin>{top}</ymin>\n      \
              <xmax>{right}</xmax>\n      <ymax>{bottom}</ymax>\n    </bndbox>\n  </object>\n",
-            markup(view.classes.name(found.class)),
+            text::xml(view.classes.name(found.class)),
         );
     }
     xml + "</annotation>\n"

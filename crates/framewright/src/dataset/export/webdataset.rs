@@ -11,6 +11,7 @@ use super::tar::Tar;
 use super::view::{self, Picture, View};
 use super::{Stopped, check};
 use crate::dataset::readback;
+use crate::visible;
 
 /// Writes the format into an empty folder.
 pub(super) fn write(view: &View<'_>, to: &NewFolder, stopped: Stopped<'_>) -> anyhow::Result<()> {
@@ -24,9 +25,11 @@ pub(super) fn write(view: &View<'_>, to: &NewFolder, stopped: Stopped<'_>) -> an
                 check(stopped)?;
                 let bytes = readback::bytes(picture.path, u64::MAX)
                     .with_context(|| format!("cannot read {}", picture.path.display()))?;
-                let said = serde_json::to_vec(&said(view, picture))?;
+                let said = visible::json(&said(view, picture).to_string());
                 tar.add(&picture.file_name, &bytes)
-                    .and_then(|()| tar.add(&format!("{}.json", picture.image_id()), &said))
+                    .and_then(|()| {
+                        tar.add(&format!("{}.json", picture.image_id()), said.as_bytes())
+                    })
                     .with_context(|| format!("cannot write {name}"))?;
             }
             tar.finish()

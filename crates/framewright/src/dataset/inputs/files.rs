@@ -5,7 +5,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::pattern;
 use crate::dataset::trouble::{Class, Trouble};
+use crate::visible;
 
 /// Extensions of video files, lowercase.
 const EXTENSIONS: &[&str] = &[
@@ -79,7 +81,7 @@ fn in_folder(text: &str, folder: &Path) -> Vec<Entry> {
     paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     let shown = |path: &Path| {
         let within = path.strip_prefix(folder).unwrap_or(path);
-        Path::new(text).join(within).to_string_lossy().into_owned()
+        visible::name(&Path::new(text).join(within))
     };
     let videos = paths.into_iter().map(|path| Entry {
         shown: shown(&path),
@@ -137,23 +139,15 @@ fn of_pattern(text: &str, folder: &Path) -> Vec<Entry> {
             trouble: Some(bad(message)),
         }]
     };
-    // The folder of a list is no pattern, whatever its name.
-    let folder_text = glob::Pattern::escape(&folder.to_string_lossy());
-    let pattern = Path::new(&folder_text).join(text);
-    let options = glob::MatchOptions {
-        require_literal_leading_dot: true,
-        ..glob::MatchOptions::new()
-    };
-    let matched = match glob::glob_with(&pattern.to_string_lossy(), options) {
-        Ok(matched) => matched,
+    let mut paths: Vec<PathBuf> = match pattern::matches(text, folder) {
+        Ok(matched) => matched.into_iter().collect(),
         Err(error) => return one(format!("not a pattern: {text}: {error}")),
     };
-    let mut paths: Vec<PathBuf> = matched.filter_map(Result::ok).collect();
     paths.sort_by(|a, b| a.as_os_str().as_bytes().cmp(b.as_os_str().as_bytes()));
     let mut entries = Vec::new();
     for path in paths {
         let within = path.strip_prefix(folder).unwrap_or(&path);
-        let shown = within.to_string_lossy().into_owned();
+        let shown = visible::name(within);
         if path.is_dir() {
             let videos = in_folder(&shown, &path);
             entries.extend(videos.into_iter().filter(|entry| entry.path != path));

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use framewright_media::{Clip, ColourTags};
 use serde::Serialize;
 
+use crate::visible;
+
 /// The clip, as far as decisions rest on it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Input {
     /// The file.
+    #[serde(serialize_with = "visible::lossy")]
     pub path: PathBuf,
     /// FFmpeg's names of its container.
     pub container: String,
@@ -42,6 +45,7 @@ pub struct Input {
 #[derive(Debug, Clone, Serialize)]
 pub struct Output {
     /// Its final name.
+    #[serde(serialize_with = "visible::lossy")]
     pub path: PathBuf,
     /// FFmpeg's name of its container.
     pub container: String,
