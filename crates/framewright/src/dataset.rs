@@ -80,7 +80,9 @@ pub fn dataset(action: &DatasetAction, screen: &Screen) -> anyhow::Result<Exit> 
             output,
             screen: shown,
         } => run::retry(output, *class, shown.json, screen),
-        DatasetAction::Status { dir, json } => status::status(dir, *json).map(|()| Exit::Ok),
+        DatasetAction::Status { dir, json } => {
+            status::status(dir, *json, screen).map(|()| Exit::Ok)
+        }
         DatasetAction::Validate { config } => validate(config),
         DatasetAction::Merge {
             dirs,

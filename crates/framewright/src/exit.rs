@@ -7,6 +7,8 @@
 
 use std::{error::Error, fmt, io, process::ExitCode};
 
+use rustix::io::Errno;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -97,9 +99,14 @@ impl Exit {
     }
 
     /// The kinds that mean the same wherever they happen; "not found" is not one of them.
-    fn of_io(error: &io::Error) -> Option<Self> {
+    pub(crate) fn of_io(error: &io::Error) -> Option<Self> {
         use io::ErrorKind as Kind;
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        if let Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN) = errno {
+            return Some(Self::Transient);
+        }
         match error.kind() {
+            Kind::OutOfMemory => Some(Self::Unavailable),
             Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Some(Self::Io),
             Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Some(Self::Permission),
             _ => None,
@@ -157,6 +164,13 @@ impl Error for Fail {
 pub fn fail(exit: Exit, message: impl Into<String>) -> anyhow::Error {
     let error = anyhow::Error::msg(message.into());
     Fail { exit, error }.into()
+}
+
+/// The error as a stage of a pipeline may return it: what stands around it in the pipeline still finds its code. An
+/// [`anyhow::Error`] that is boxed by `?` or `into` has none any more.
+pub fn boxed(error: anyhow::Error) -> Box<dyn Error + Send + Sync> {
+    let exit = Exit::of(&error);
+    Box::new(Fail { exit, error })
 }
 
 /// Marks the error of a result with an exit code; its message stays as it is.
@@ -218,6 +232,17 @@ mod tests {
             format!("{error:#}"),
             "cannot plan: cannot open the model: entity not found"
         );
+    }
+
+    #[test]
+    fn a_mark_survives_the_box_of_a_stage() {
+        let error = Err::<(), _>(fail(Exit::Transient, "locked"))
+            .context("cannot write")
+            .expect_err("it is an error");
+        let boxed = boxed(error);
+        let mark = boxed.downcast_ref::<Fail>().expect("it is marked");
+        assert_eq!(mark.exit(), Exit::Transient);
+        assert_eq!(boxed.to_string(), "cannot write");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::exit::{Exit, fail};
+use crate::exit::{Exit, OrExit as _, fail};
 
 /// How often a running child is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -96,14 +96,14 @@ impl Tool<'_> {
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?)
             .spawn();
-        spawned.map_err(|error| self.cannot_start(&error))
+        spawned.map_err(|error| self.cannot_start(error))
     }
 
     /// The program with its arguments, its environment and its folder.
     #[expect(clippy::disallowed_methods, reason = "this is their one home")]
     fn command(&self, args: &[&OsStr]) -> anyhow::Result<Command> {
         let program = find_program(self.program)
-            .ok_or_else(|| self.cannot_start(&io::ErrorKind::NotFound.into()))?;
+            .ok_or_else(|| self.cannot_start(io::ErrorKind::NotFound.into()))?;
         let mut command = Command::new(program);
         command
             .args(args)
@@ -117,13 +117,18 @@ impl Tool<'_> {
         Ok(command)
     }
 
-    fn cannot_start(&self, error: &io::Error) -> anyhow::Error {
+    fn cannot_start(&self, error: io::Error) -> anyhow::Error {
         let program = self.program.display();
-        let message = match error.kind() {
-            io::ErrorKind::NotFound => format!("{program} is not installed; {}", self.missing),
-            _ => format!("{error}, cannot start {program}"),
-        };
-        fail(Exit::Unavailable, message)
+        if error.kind() == io::ErrorKind::NotFound {
+            let message = format!("{program} is not installed; {}", self.missing);
+            return fail(Exit::Unavailable, message);
+        }
+        // The cause stays in the chain: no process or memory just now is another matter than no program.
+        let message = format!("{error}, cannot start {program}");
+        let failed = Err::<(), _>(error).context(message);
+        failed
+            .or_exit(Exit::Unavailable)
+            .expect_err("it was an error")
     }
 }
 
@@ -275,7 +280,7 @@ impl Tool<'_> {
                 before_exec.as_ref().map_or(Ok(()), |fence| fence())
             });
         }
-        command.spawn().map_err(|error| self.cannot_start(&error))
+        command.spawn().map_err(|error| self.cannot_start(error))
     }
 }
 

@@ -124,6 +124,27 @@ fn ignores_hangup(status: &str) -> bool {
     mask.is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
 }
 
+/// Ends the process with this code after `time`, unless it has ended by then: for runs of which everything that is left
+/// undone is done again by the next one, whatever they are waiting for.
+///
+/// # Errors
+/// The system gives no thread.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it waits for nothing but the time, and the process ends with it or before it"
+)]
+pub fn end_within(time: Duration, exit: Exit) -> io::Result<()> {
+    let end = move || {
+        thread::sleep(time);
+        // No destructor and no buffer is waited for: one of them may be what does not end.
+        low_level::exit(exit.code().into());
+    };
+    thread::Builder::new()
+        .name("deadline".into())
+        .spawn(end)
+        .map(drop)
+}
+
 impl Watch {
     /// What the process is to end with if a signal has come, by the first one.
     pub fn caught(&self) -> Option<Exit> {

@@ -4,11 +4,7 @@
 //! Invariant: a configuration that passes holds no number that is infinite or none, and none that makes a time, a
 //! thread count or an allocation overflow.
 
-use std::path::Path;
-
 use super::config::{Config, Every};
-use crate::exit::{Exit, fail};
-use crate::visible;
 
 /// Most videos or frames worked on at the same time, on any machine: each takes a thread or several.
 pub const MOST_WORKERS: usize = 256;
@@ -139,19 +135,6 @@ pub fn problems_of_table(table: &toml::Table) -> Vec<String> {
         .iter()
         .filter_map(|number| number.problem(value(number.key)?));
     wrong.collect()
-}
-
-/// Refuses what a run has kept in a dataset's folder and somebody has changed since.
-///
-/// # Errors
-/// [`Exit::Config`] with every number that is out of its range.
-pub fn refuse(config: &Config, path: &Path) -> anyhow::Result<()> {
-    let problems = problems(config);
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let message = format!("{}, in {}", problems.join("; "), visible::path(path));
-    Err(fail(Exit::Config, message))
 }
 
 #[cfg(test)]

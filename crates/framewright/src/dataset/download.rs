@@ -460,7 +460,7 @@ impl Downloader {
     ) -> Result<(String, u64), Setback> {
         let cannot_read = |error: io::Error| {
             let message = format!("{error}, cannot read {}", path.display());
-            Trouble::new(Class::BadInput, message)
+            Trouble::with_file(&error, message)
         };
         let mut file = File::open(path).map_err(cannot_read)?;
         let total = file.metadata().map_err(cannot_read)?.len();
@@ -505,17 +505,15 @@ fn parse(url: &str) -> Result<Url, Trouble> {
 fn check_local(path: &Path) -> Result<(), Trouble> {
     let bad = |message: String| Trouble::new(Class::BadInput, message);
     let shown = path.display();
-    let about = fs::metadata(path).map_err(|error| bad(format!("{error}, cannot read {shown}")))?;
+    let unread = |error| Trouble::with_file(&error, format!("{error}, cannot read {shown}"));
+    let about = fs::metadata(path).map_err(unread)?;
     if !about.is_file() {
         return Err(bad(format!("not a file: {shown}")));
     }
     if about.len() == 0 {
         return Err(bad(format!("an empty file: {shown}")));
     }
-    match File::open(path) {
-        Err(error) => Err(bad(format!("{error}, cannot read {shown}"))),
-        Ok(_) => Ok(()),
-    }
+    File::open(path).map(drop).map_err(unread)
 }
 
 /// Deletes all that downloads have left in a folder, finished files not included.

@@ -31,6 +31,7 @@ mod hub;
 mod imagefolder;
 mod objects;
 mod provenance;
+mod size;
 mod tar;
 pub(crate) mod text;
 pub(crate) mod view;
@@ -39,6 +40,7 @@ mod webdataset;
 mod yolo;
 
 pub use provenance::{EarlierFrame, read_provenance};
+pub use size::gain_bytes;
 
 use folder::NewFolder;
 use view::View;

@@ -19,15 +19,16 @@ use std::io::{self, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::fs::syncfs;
+use rustix::process::{Resource, getrlimit};
 
 use crate::dataset::config::ExtractConfig;
 use crate::dataset::readback::fits::check_frames;
 use crate::dataset::record::Extracted;
-use crate::dataset::trouble::{Class, Setback, Trouble};
+use crate::dataset::trouble::{Class, Setback, Trouble, of_process};
 use crate::exit::{Exit, fail};
 use crate::process::{Tool, Watched};
 use protocol::{Extract, Line, RESULT_FILE, Request, Task};
@@ -47,6 +48,8 @@ pub const FRAMES: &str = "frames";
 const NEW_FRAMES: &str = "frames.new";
 /// Rows of half a million frames.
 const MAX_RESULT_BYTES: u64 = 512 << 20;
+/// What ends sooner than this has not used up its time of the processor, on however many cores.
+const LEAST_OF_TIME_LIMIT: Duration = Duration::from_secs(20);
 /// Lines of a worker's last words that are kept.
 const DETAILS: usize = 20;
 
@@ -133,7 +136,7 @@ fn extract_to(
         program: job.program,
         file: job.file,
         folder: new,
-        stall: Duration::from_secs_f64(config.stall_timeout),
+        stall: Duration::try_from_secs_f64(config.stall_timeout).unwrap_or(Duration::MAX),
     };
     let last = worker.run(&request, cancelled, on_event)?;
     if last.is_some() {
@@ -165,7 +168,7 @@ pub fn verify_file(
         program,
         file,
         folder,
-        stall: Duration::from_secs_f64(config.stall_timeout),
+        stall: Duration::try_from_secs_f64(config.stall_timeout).unwrap_or(Duration::MAX),
     };
     match worker.run(&request, cancelled, on_event)? {
         Some(Line::Verified(verified)) => Ok(verified),
@@ -204,7 +207,7 @@ impl Worker<'_> {
             folder: None,
             before_exec: None,
         };
-        let mut last = None;
+        let (mut last, begun) = (None, Instant::now());
         let on_line = |line: &str| match serde_json::from_str(line) {
             Ok(Line::Progress { frames, pictures }) => {
                 on_event(Event::Progress { frames, pictures });
@@ -213,14 +216,21 @@ impl Worker<'_> {
             Ok(line) => last = Some(line),
             Err(_) => {}
         };
-        let watched = tool.watch(&args, self.stall, on_line, cancelled)?;
+        let watched = tool
+            .watch(&args, self.stall, on_line, cancelled)
+            .map_err(of_process)?;
         if cancelled() {
             return Err(Setback::Stopped);
         }
-        self.judge(&watched, last)
+        self.judge(&watched, begun.elapsed(), last)
     }
 
-    fn judge(&self, watched: &Watched, last: Option<Line>) -> Result<Option<Line>, Setback> {
+    fn judge(
+        &self,
+        watched: &Watched,
+        took: Duration,
+        last: Option<Line>,
+    ) -> Result<Option<Line>, Setback> {
         let details = || -> Vec<String> {
             let lines: Vec<&str> = watched.tail.lines().collect();
             let kept = lines.len().saturating_sub(DETAILS);
@@ -244,15 +254,28 @@ impl Worker<'_> {
             }
             _ => {
                 let message = how_it_ended(watched.status);
-                let class = match watched.status.signal() {
-                    // Somebody ended it who had other reasons than the video.
-                    Some(1 | 2 | 15) => Class::Environment,
+                let class = match (watched.status.signal(), watched.status.code()) {
+                    // Somebody ended it who had other reasons than the video; 9 is also how its limit of time ends it.
+                    (Some(1 | 2 | 15), _) => Class::Environment,
+                    (Some(9), _) if took < LEAST_OF_TIME_LIMIT => Class::Environment,
+                    // It wanted more than this machine gives, though not more than it may.
+                    (Some(6), _) if is_short_of_memory() => Class::Environment,
+                    // It did not come as far as the video.
+                    (_, Some(1 | 2)) => Class::Environment,
                     _ => Class::BadInput,
                 };
                 Err(with_details(class, message, details()).into())
             }
         }
     }
+}
+
+/// Whether this process, and so its children, may take less memory than the fence allows.
+fn is_short_of_memory() -> bool {
+    [Resource::As, Resource::Data].into_iter().any(|resource| {
+        let limit = getrlimit(resource).current;
+        limit.is_some_and(|bytes| bytes < fence::DATA_BYTES)
+    })
 }
 
 fn how_it_ended(status: ExitStatus) -> String {
@@ -366,9 +389,5 @@ fn remove(folder: &Path) -> io::Result<()> {
 
 #[expect(clippy::needless_pass_by_value, reason = "the argument of map_err")]
 fn of_folder(error: io::Error) -> Setback {
-    Trouble::new(
-        Class::Environment,
-        format!("cannot use the folder of the pictures: {error}"),
-    )
-    .into()
+    Trouble::with_disk(&error, "cannot use the folder of the pictures").into()
 }

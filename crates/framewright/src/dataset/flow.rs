@@ -19,9 +19,9 @@ use super::disk::{Room, Share};
 use super::models::ModelWorker;
 use super::record::Video;
 use super::registry::{Failure, Registry, row_of};
-use super::trouble::{Class, Setback, Trouble};
+use super::trouble::{Setback, Trouble};
 use super::work::{FAILURE, Job, PER_VIDEO, is_local};
-use crate::exit::{Exit, describe, fail};
+use crate::exit::{Exit, boxed, fail};
 
 /// Videos that wait between two stages; the disk's bound counts more.
 const QUEUE: usize = 2;
@@ -83,7 +83,7 @@ pub fn work_on(
         };
         p.sink("registry", done, move |rx| {
             while let Some(item) = rx.recv()? {
-                note_end(job, &item, registry)?;
+                note_end(job, &item, registry).map_err(boxed)?;
             }
             Ok(())
         });
@@ -98,28 +98,23 @@ fn take(job: &Job, waiting: &mut VecDeque<(Video, Option<Trouble>)>) -> Option<I
         trouble: trouble.map(|trouble| (Stage::Download, trouble)),
         share: None,
     };
-    if item.trouble.is_none() && !is_local(&item.video) {
-        match wait_for_room(job) {
-            Some(share) => item.share = Some(share),
-            None => item.trouble = Some((Stage::Download, no_room())),
+    if item.trouble.is_none() {
+        match wait_for_room(job, &item.video) {
+            Ok(share) => item.share = Some(share),
+            Err(Some(trouble)) => item.trouble = Some((Stage::Download, trouble)),
+            Err(None) => return None,
         }
     }
     Some(item)
 }
 
-fn no_room() -> Trouble {
-    let message =
-        "the folder holds as much as --max-disk allows; allow more, or move pictures away";
-    Trouble::new(Class::Environment, message)
-}
-
-/// A share of the disk; none when there will be no room in this run, or it is being stopped.
-fn wait_for_room(job: &Job) -> Option<Share> {
+/// A share of the disk, or why there will be none in this run; no reason when it is being stopped.
+fn wait_for_room(job: &Job, video: &Video) -> Result<Share, Option<Trouble>> {
     loop {
-        match job.disk.room() {
-            Room::Yes(share) => return Some(share),
-            Room::Never => return None,
-            Room::Later if job.control.is_stopped() => return None,
+        match job.disk.room(&video.video_id, !is_local(video)) {
+            Room::Yes(share) => return Ok(share),
+            Room::Never(trouble) => return Err(Some(trouble)),
+            Room::Later if job.control.is_stopped() => return Err(None),
             Room::Later => std::thread::sleep(LOOK_EVERY),
         }
     }
@@ -141,24 +136,25 @@ fn through(
             Err(Setback::Video(trouble)) => item.trouble = Some((stage, trouble)),
             // The run is stopping, so this is no cause.
             Err(Setback::Stopped) => return Err("stopped".into()),
-            Err(Setback::Run(error)) => return Err(outermost(&error).into()),
+            Err(Setback::Run(error)) => return Err(boxed(error)),
         }
     }
     Ok(item)
 }
 
-/// The exit code of an error on its outside, where it survives the way through the pipeline.
-fn outermost(error: &anyhow::Error) -> anyhow::Error {
-    fail(Exit::of(error), describe(error))
-}
-
 /// Writes down how a video ended.
-fn note_end(job: &Job, item: &Item, registry: &Registry) -> Result<(), BoxError> {
+///
+/// # Errors
+/// It cannot be written, or the disk is full: every other video would end alike.
+fn note_end(job: &Job, item: &Item, registry: &Registry) -> anyhow::Result<()> {
     let folder = job.folder.video(&item.video.video_id);
     let noted = match &item.trouble {
         Some((stage, trouble)) => {
             let before = folder.read(FAILURE, &item.video).unwrap_or_default();
             let failure = failure_of(job, item, *stage, trouble, before);
+            if trouble.is_full_disk() {
+                job.disk.found_full();
+            }
             job.tally.failed.fetch_add(1, Relaxed);
             job.notes.warn(format!("{}: {trouble}", item.video.source));
             folder.write(FAILURE, &failure)
@@ -168,12 +164,15 @@ fn note_end(job: &Job, item: &Item, registry: &Registry) -> Result<(), BoxError>
     match noted {
         // Its folder cannot be written in, and that is the trouble that its row shows.
         Ok(()) | Err(Setback::Video(_)) => {}
-        Err(Setback::Stopped) => return Err("stopped".into()),
-        Err(Setback::Run(error)) => return Err(outermost(&error).into()),
+        Err(Setback::Stopped) => anyhow::bail!("stopped"),
+        Err(Setback::Run(error)) => return Err(error),
     }
     job.tally.ended.fetch_add(1, Relaxed);
     registry.put(&row_of(&job.folder, &item.video, &job.config))?;
-    Ok(())
+    match job.disk.full() {
+        Some(full) => Err(fail(Exit::Io, full)),
+        None => Ok(()),
+    }
 }
 
 fn failure_of(

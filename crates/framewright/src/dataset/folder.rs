@@ -28,6 +28,7 @@ use super::video_folder::VideoFolder;
 use super::{export, page, readback};
 use crate::durable;
 use crate::exit::{Exit, OrExit as _, fail};
+use crate::visible;
 
 /// Largest file of the state that is no video's, in bytes: a list of a million videos.
 const MOST_STATE_BYTES: u64 = 1 << 30;
@@ -66,6 +67,14 @@ impl Folder {
     /// # Errors
     /// The folder cannot be made.
     pub fn create(root: &Path) -> anyhow::Result<Self> {
+        // The configuration names it, and is JSON, which is UTF-8.
+        if root.to_str().is_none() {
+            let message = "the name of the folder is not UTF-8, choose another one: ";
+            return Err(fail(
+                Exit::CannotCreate,
+                message.to_owned() + &visible::path(root),
+            ));
+        }
         let folder = Self {
             root: root.to_owned(),
         };
@@ -243,19 +252,6 @@ pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Says why it cannot be used; then it has to be made again.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
     readback::json(path, MOST_STATE_BYTES)
-}
-
-/// Bytes of all files under `folder`; a file with several names counts once for each.
-pub fn size_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size_bytes(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.filter_map(Result::ok).map(size).sum()
 }
 
 #[cfg(test)]

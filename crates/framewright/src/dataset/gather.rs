@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::bounds::MOST_WORKERS;
 use super::config::{Config, Stage};
 use super::decide::{Context, Gathered, candidates, decide, drops_of_video};
 use super::dedup::{self, Earlier, Survey};
@@ -173,7 +174,7 @@ pub fn surveyed(job: &Job, videos: &[Gathered]) -> anyhow::Result<Option<Survey>
 /// Threads for what is computed across videos.
 pub fn workers(config: &Config) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    config.run.workers.unwrap_or(cores)
+    config.run.workers.unwrap_or(cores).min(MOST_WORKERS)
 }
 
 fn splits_path(folder: &Folder) -> PathBuf {
@@ -220,6 +221,8 @@ pub fn write(
     }
     let root = job.folder.root();
     let stopped = || job.control.is_stopped();
+    job.disk
+        .fits(export::gain_bytes(dataset, &job.config, root)?)?;
     let Some(written) = export::write(dataset, &job.config, root, &stopped)? else {
         return Ok(None);
     };

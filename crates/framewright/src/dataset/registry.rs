@@ -4,12 +4,13 @@
 //! damaged is made again from them.
 
 use std::fs;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use rusqlite::{Connection, ErrorCode, params};
+use framewright_pipeline::Control;
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use serde::Serialize;
 
 use super::config::{Config, Stage};
@@ -24,6 +25,12 @@ use crate::notes::Notes;
 
 /// Rises with the table.
 const VERSION: i64 = 1;
+/// How long another program may hold the file before that counts as trouble.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is asked for meanwhile.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+/// Damaged files that are kept.
+const MOST_ASIDE: u32 = 9;
 
 const TABLE: &str = "\
 CREATE TABLE IF NOT EXISTS videos (
@@ -108,6 +115,10 @@ pub struct Row {
 
 /// The open registry.
 pub struct Registry {
+    folder: Folder,
+    notes: Notes,
+    control: Control,
+    patience: Duration,
     connection: Mutex<Connection>,
 }
 
@@ -115,75 +126,67 @@ impl Registry {
     /// Opens the registry of a dataset, or makes it from the files.
     ///
     /// # Errors
-    /// [`Exit::Config`] when a newer program made it; or it cannot be written.
-    pub fn open(folder: &Folder, notes: &Notes) -> anyhow::Result<Self> {
-        let path = folder.registry();
-        let was_there = path.exists();
-        let registry = match Self::open_file(&path) {
-            Ok(registry) => registry,
-            Err(error) if is_damage(&error) => {
-                set_aside(&path)?;
-                notes.warn("the registry was damaged and was made again from the files beside it");
-                Self::open_file(&path)?
-            }
-            Err(error) => return Err(error),
-        };
-        if !was_there || registry.rows()?.is_empty() {
-            registry.rebuild(folder)?;
-        }
-        Ok(registry)
+    /// [`Exit::Config`] when a newer program made it, [`Exit::Transient`] when another program holds it; or it cannot be
+    /// written.
+    pub fn open(folder: &Folder, notes: &Notes, control: &Control) -> anyhow::Result<Self> {
+        Self::open_within(PATIENCE, folder, notes, control)
     }
 
-    fn open_file(path: &Path) -> anyhow::Result<Self> {
-        let cannot = || format!("cannot use the registry {}", path.display());
-        let connection = Connection::open(path).with_context(cannot)?;
-        // Parts of one run write side by side.
-        connection
-            .busy_timeout(Duration::from_secs(30))
-            .with_context(cannot)?;
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .with_context(cannot)?;
-        connection
-            .pragma_update(None, "synchronous", "NORMAL")
-            .with_context(cannot)?;
-        let version: i64 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .with_context(cannot)?;
+    fn open_within(
+        patience: Duration,
+        folder: &Folder,
+        notes: &Notes,
+        control: &Control,
+    ) -> anyhow::Result<Self> {
+        let path = folder.registry();
+        let opened = patiently(patience, control, || open_file(&path));
+        let registry = Self {
+            folder: folder.clone(),
+            notes: notes.clone(),
+            control: control.clone(),
+            patience,
+            connection: Mutex::new(match opened {
+                Ok(connection) => connection,
+                Err(error) if is_damage(&error) => remake(folder, notes)?,
+                Err(error) => return Err(cannot("use", error)),
+            }),
+        };
+        let version: i64 = registry.with("read", &|connection| {
+            connection.pragma_query_value(None, "user_version", |row| row.get(0))
+        })?;
         if version > VERSION {
             let message = format!("a newer framewright made {}; use that one", path.display());
             return Err(fail(Exit::Config, message));
         }
-        let check: String = connection
-            .pragma_query_value(None, "quick_check", |row| row.get(0))
-            .with_context(cannot)?;
-        if check != "ok" {
-            return Err(anyhow::Error::new(damaged()).context(cannot()));
+        if registry.rows()?.is_empty() {
+            let rows = rows_anew(folder)?;
+            registry.with("write", &|connection| put_all(connection, &rows))?;
         }
-        connection.execute(TABLE, []).with_context(cannot)?;
-        connection
-            .pragma_update(None, "user_version", VERSION)
-            .with_context(cannot)?;
-        Ok(Self {
-            connection: Mutex::new(connection),
-        })
+        Ok(registry)
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    /// Does something with the file, waits while another program holds it, and makes it again where it turns out to be
+    /// damaged.
+    fn with<T>(
+        &self,
+        what: &str,
+        work: &dyn Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> anyhow::Result<T> {
         // SQLite keeps its file whole whatever a thread that panicked was about to do.
-        self.connection
+        let mut connection = self
+            .connection
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes the table anew from what lies under `state/videos`.
-    fn rebuild(&self, folder: &Folder) -> anyhow::Result<()> {
-        // Without its configuration a dataset counts as one of all stages.
-        let config = config_of(folder).unwrap_or_default();
-        for row in rows_of(folder, &config)? {
-            self.put(&row)?;
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut done = patiently(self.patience, &self.control, || work(&connection));
+        if let Err(error) = &done
+            && is_damage(error)
+        {
+            // Closed before its files are moved: it would remove those of its successor.
+            *connection = Connection::open_in_memory().map_err(|error| cannot(what, error))?;
+            *connection = remake(&self.folder, &self.notes)?;
+            done = patiently(self.patience, &self.control, || work(&connection));
         }
-        Ok(())
+        done.map_err(|error| cannot(what, error))
     }
 
     /// Writes how far a video is.
@@ -191,28 +194,7 @@ impl Registry {
     /// # Errors
     /// The file cannot be written.
     pub fn put(&self, row: &Row) -> anyhow::Result<()> {
-        let put = "INSERT INTO videos VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) \
-                   ON CONFLICT (video_id) DO UPDATE SET line=?2, entry=?3, source=?4, state=?5, stage=?6, class=?7, \
-                   message=?8, attempts=?9, next_try_unix_secs=?10, frames=?11, kept=?12";
-        let values = params![
-            row.video_id,
-            row.order.line,
-            row.order.entry,
-            row.source,
-            row.state.word(),
-            row.stage.map(Stage::word),
-            row.class.map(Class::word),
-            row.message,
-            row.attempts,
-            row.next_try_unix_secs,
-            row.frames,
-            row.kept,
-        ];
-        self.connection()
-            .execute(put, values)
-            .context("cannot write the registry")
-            .or_exit(Exit::Io)?;
-        Ok(())
+        self.with("write", &|connection| put(connection, row))
     }
 
     /// Writes many rows in one step, and takes out every other.
@@ -220,16 +202,7 @@ impl Registry {
     /// # Errors
     /// The file cannot be written.
     pub fn replace(&self, rows: &[Row]) -> anyhow::Result<()> {
-        let write = |what: &str| {
-            self.connection()
-                .execute_batch(what)
-                .context("cannot write the registry")
-                .or_exit(Exit::Io)
-        };
-        write("BEGIN IMMEDIATE; DELETE FROM videos;")?;
-        let put = rows.iter().try_for_each(|row| self.put(row));
-        write(if put.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-        put
+        self.with("write", &|connection| put_all(connection, rows))
     }
 
     /// Every video, in input order.
@@ -237,41 +210,152 @@ impl Registry {
     /// # Errors
     /// The file cannot be read.
     pub fn rows(&self) -> anyhow::Result<Vec<Row>> {
-        let ask = "SELECT video_id, line, entry, source, state, stage, class, message, attempts, next_try_unix_secs, \
-                   frames, kept FROM videos ORDER BY line, entry, video_id";
-        let connection = self.connection();
-        let mut asked = connection
-            .prepare(ask)
-            .context("cannot read the registry")?;
-        let rows = asked.query_map([], |row| {
-            let (state, stage, class): (String, Option<String>, Option<String>) =
-                (row.get(4)?, row.get(5)?, row.get(6)?);
-            Ok(Row {
-                video_id: row.get(0)?,
-                order: Order {
-                    line: row.get(1)?,
-                    entry: row.get(2)?,
-                },
-                source: row.get(3)?,
-                state: match state.as_str() {
-                    "done" => State::Done,
-                    "failed" => State::Failed,
-                    _ => State::Pending,
-                },
-                stage: stage
-                    .and_then(|word| Stage::ALL.into_iter().find(|stage| stage.word() == word)),
-                class: class
-                    .and_then(|word| Class::ALL.into_iter().find(|class| class.word() == word)),
-                message: row.get(7)?,
-                attempts: row.get(8)?,
-                next_try_unix_secs: row.get(9)?,
-                frames: row.get(10)?,
-                kept: row.get(11)?,
-            })
-        });
-        let rows: Result<Vec<Row>, _> = rows.context("cannot read the registry")?.collect();
-        rows.context("cannot read the registry")
+        self.with("read", &rows)
     }
+}
+
+/// Does something again and again while another program holds the file, for as long as is reasonable and nobody wants
+/// the run to stop.
+fn patiently<T>(
+    patience: Duration,
+    control: &Control,
+    work: impl Fn() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let begun = Instant::now();
+    loop {
+        match work() {
+            Err(error)
+                if is_held(&error) && begun.elapsed() < patience && !control.is_stopped() =>
+            {
+                std::thread::sleep(ASK_EVERY);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Opens the file, makes the table where there is none, and reads all of it once.
+fn open_file(path: &Path) -> rusqlite::Result<Connection> {
+    for name in names(path) {
+        // SQLite would follow a link and write to what it leads to.
+        if fs::symlink_metadata(name).is_ok_and(|about| !about.is_file()) {
+            return Err(damaged());
+        }
+    }
+    // Not an address: the name may begin with `file:`.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(ASK_EVERY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION {
+        return Ok(connection);
+    }
+    let check: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+    if check != "ok" {
+        return Err(damaged());
+    }
+    connection.execute(TABLE, [])?;
+    // Nothing else may be in it: a trigger of somebody's would run with ours.
+    let of_others = "SELECT count(*) FROM sqlite_master WHERE NOT (name = 'videos' AND sql = ?1)";
+    let made = TABLE.replace(" IF NOT EXISTS", "");
+    let others: i64 = connection.query_row(of_others, [made], |row| row.get(0))?;
+    if others > 0 {
+        return Err(damaged());
+    }
+    connection.pragma_update(None, "user_version", VERSION)?;
+    rows(&connection)?;
+    Ok(connection)
+}
+
+/// Finds all rows from what lies under `state/videos`.
+///
+/// # Errors
+/// As [`rows_of`].
+pub fn rows_anew(folder: &Folder) -> anyhow::Result<Vec<Row>> {
+    // Without its configuration a dataset counts as one of all stages.
+    rows_of(folder, &config_of(folder).unwrap_or_default())
+}
+
+/// Sets a damaged file aside and makes another one from the files of the videos.
+fn remake(folder: &Folder, notes: &Notes) -> anyhow::Result<Connection> {
+    let path = folder.registry();
+    set_aside(&path)?;
+    let rows = rows_anew(folder)?;
+    let made = open_file(&path).and_then(|connection| {
+        put_all(&connection, &rows)?;
+        Ok(connection)
+    });
+    let connection = made.map_err(|error| cannot("make", error))?;
+    notes.warn("the registry was damaged and was made again from the files beside it");
+    Ok(connection)
+}
+
+fn put(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
+    let put = "INSERT INTO videos VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) \
+               ON CONFLICT (video_id) DO UPDATE SET line=?2, entry=?3, source=?4, state=?5, stage=?6, class=?7, \
+               message=?8, attempts=?9, next_try_unix_secs=?10, frames=?11, kept=?12";
+    let values = params![
+        row.video_id,
+        row.order.line,
+        row.order.entry,
+        row.source,
+        row.state.word(),
+        row.stage.map(Stage::word),
+        row.class.map(Class::word),
+        row.message,
+        row.attempts,
+        row.next_try_unix_secs,
+        row.frames,
+        row.kept,
+    ];
+    connection.execute(put, values).map(drop)
+}
+
+/// Replaces all rows in one step.
+fn put_all(connection: &Connection, rows: &[Row]) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM videos;")?;
+    let put = rows.iter().try_for_each(|row| put(connection, row));
+    let ended = put.and_then(|()| connection.execute_batch("COMMIT"));
+    if ended.is_err() {
+        // What failed is told; without the step undone the next one could not begin.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    ended
+}
+
+fn rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    let ask = "SELECT video_id, line, entry, source, state, stage, class, message, attempts, next_try_unix_secs, \
+               frames, kept FROM videos ORDER BY line, entry, video_id";
+    let mut asked = connection.prepare(ask)?;
+    let rows = asked.query_map([], |row| {
+        let (state, stage, class): (String, Option<String>, Option<String>) =
+            (row.get(4)?, row.get(5)?, row.get(6)?);
+        Ok(Row {
+            video_id: row.get(0)?,
+            order: Order {
+                line: row.get(1)?,
+                entry: row.get(2)?,
+            },
+            source: row.get(3)?,
+            state: match state.as_str() {
+                "done" => State::Done,
+                "failed" => State::Failed,
+                _ => State::Pending,
+            },
+            stage: stage.and_then(|word| Stage::ALL.into_iter().find(|stage| stage.word() == word)),
+            class: class.and_then(|word| Class::ALL.into_iter().find(|class| class.word() == word)),
+            message: row.get(7)?,
+            attempts: row.get(8)?,
+            next_try_unix_secs: row.get(9)?,
+            frames: row.get(10)?,
+            kept: row.get(11)?,
+        })
+    })?;
+    rows.collect()
 }
 
 fn damaged() -> rusqlite::Error {
@@ -279,21 +363,76 @@ fn damaged() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(code, None)
 }
 
-fn is_damage(error: &anyhow::Error) -> bool {
-    let of = |error: &rusqlite::Error| error.sqlite_error_code();
-    let code = error.chain().find_map(|cause| of(cause.downcast_ref()?));
+/// Whether another program holds the file just now.
+fn is_held(error: &rusqlite::Error) -> bool {
     matches!(
-        code,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
     )
 }
 
+/// Whether the file is of no use, so that another one has to be made: everything but what another file would meet, too.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_CORRUPTFS, SQLITE_IOERR_DATA, SQLITE_IOERR_SHORT_READ};
+    let Some(failure) = error.sqlite_error() else {
+        // What stands in a cell is not what we write there.
+        return true;
+    };
+    match failure.code {
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::DiskFull
+        | ErrorCode::OutOfMemory
+        | ErrorCode::OperationInterrupted => false,
+        // Else the disk fails, or the file may not grow.
+        ErrorCode::SystemIoFailure => matches!(
+            failure.extended_code,
+            SQLITE_IOERR_SHORT_READ | SQLITE_IOERR_DATA | SQLITE_IOERR_CORRUPTFS
+        ),
+        _ => true,
+    }
+}
+
+fn cannot(what: &str, error: rusqlite::Error) -> anyhow::Error {
+    let exit = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Exit::Transient,
+        Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => Exit::Permission,
+        Some(ErrorCode::CannotOpen) => Exit::CannotCreate,
+        Some(ErrorCode::OutOfMemory) => Exit::Unavailable,
+        _ => Exit::Io,
+    };
+    let held = match exit {
+        Exit::Transient => ", another program holds it",
+        _ => "",
+    };
+    Err::<(), _>(error)
+        .with_context(|| format!("cannot {what} the registry{held}"))
+        .or_exit(exit)
+        .expect_err("it was an error")
+}
+
+/// The file and those that SQLite keeps beside it.
+fn names(path: &Path) -> [PathBuf; 4] {
+    ["sqlite", "sqlite-wal", "sqlite-shm", "sqlite-journal"].map(|kind| path.with_extension(kind))
+}
+
+/// Gives the file, whatever it is, a name under which nobody looks for it; what belongs to it goes the same way.
 fn set_aside(path: &Path) -> anyhow::Result<()> {
-    let aside = path.with_extension("sqlite.damaged");
-    fs::rename(path, &aside).with_context(|| format!("cannot set {} aside", path.display()))?;
-    for beside in ["sqlite-wal", "sqlite-shm"] {
-        // They belong to the file that is set aside.
-        let _ = fs::remove_file(path.with_extension(beside));
+    let is_there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
+    for name in names(path).into_iter().filter(is_there) {
+        let aside = |n: u32| {
+            let mut aside = name.clone().into_os_string();
+            aside.push(match n {
+                1 => ".damaged".to_owned(),
+                n => format!(".damaged.{n}"),
+            });
+            PathBuf::from(aside)
+        };
+        // The last name is taken again and again.
+        let free = (1..MOST_ASIDE).map(aside).find(|aside| !is_there(aside));
+        let aside = free.unwrap_or_else(|| aside(MOST_ASIDE));
+        fs::rename(&name, &aside)
+            .with_context(|| format!("cannot set the registry aside: {}", name.display()))?;
     }
     Ok(())
 }
@@ -418,20 +557,21 @@ mod tests {
         Notes::new(Screen::silent())
     }
 
+    fn open(folder: &Folder) -> anyhow::Result<Registry> {
+        Registry::open(folder, &notes(), &Control::new())
+    }
+
     #[test]
     fn a_registry_that_is_lost_or_damaged_is_made_again_from_the_files() {
         let (_dir, folder) = folder_with_videos(3);
-        let first = Registry::open(&folder, &notes()).unwrap().rows().unwrap();
+        let first = open(&folder).unwrap().rows().unwrap();
         assert_eq!(first.len(), 3);
         assert_eq!(
             (first[1].state, first[1].class),
             (State::Failed, Some(Class::Network))
         );
         fs::remove_file(folder.registry()).unwrap();
-        assert_eq!(
-            Registry::open(&folder, &notes()).unwrap().rows().unwrap(),
-            first
-        );
+        assert_eq!(open(&folder).unwrap().rows().unwrap(), first);
         fs::write(
             folder.registry(),
             "this is no database at all, but it is long enough to be looked at",
@@ -439,7 +579,10 @@ mod tests {
         .unwrap();
         let notes = notes();
         assert_eq!(
-            Registry::open(&folder, &notes).unwrap().rows().unwrap(),
+            Registry::open(&folder, &notes, &Control::new())
+                .unwrap()
+                .rows()
+                .unwrap(),
             first
         );
         assert_eq!(notes.warnings().len(), 1);
@@ -448,7 +591,7 @@ mod tests {
     #[test]
     fn a_row_is_written_over_and_read_back() {
         let (_dir, folder) = folder_with_videos(1);
-        let registry = Registry::open(&folder, &notes()).unwrap();
+        let registry = open(&folder).unwrap();
         let mut row = registry.rows().unwrap().remove(0);
         row.state = State::Done;
         row.stage = Some(Stage::Extract);
@@ -460,12 +603,134 @@ mod tests {
     #[test]
     fn a_registry_of_a_newer_program_is_refused() {
         let (_dir, folder) = folder_with_videos(1);
-        drop(Registry::open(&folder, &notes()).unwrap());
+        drop(open(&folder).unwrap());
         let connection = Connection::open(folder.registry()).unwrap();
         connection
             .pragma_update(None, "user_version", VERSION + 1)
             .unwrap();
-        let error = Registry::open(&folder, &notes()).err().unwrap();
+        let error = open(&folder).err().unwrap();
         assert_eq!(Exit::of(&error), Exit::Config);
+    }
+
+    /// Does something to the files of a closed registry.
+    type Damage = fn(&Path);
+
+    /// Changes the database behind the program's back.
+    fn execute(path: &Path, sql: &str) {
+        Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    }
+
+    #[test]
+    fn whatever_was_done_to_it_it_is_made_again_and_that_is_said_once() {
+        let ways: [(&str, Damage); 13] = [
+            ("truncated", |path| {
+                let half = fs::metadata(path).unwrap().len() / 2 + 100;
+                let file = fs::File::options().write(true).open(path).unwrap();
+                file.set_len(half).unwrap();
+            }),
+            ("zeroed", |path| fs::write(path, [0; 8192]).unwrap()),
+            ("garbage", |path| fs::write(path, [0xA5; 5000]).unwrap()),
+            ("not UTF-8", |path| {
+                let mut bytes = fs::read(path).unwrap();
+                let at = bytes.windows(8).position(|it| it == b"film 1.m").unwrap();
+                bytes[at] = 0xff;
+                fs::write(path, bytes).unwrap();
+            }),
+            ("a number as text", |path| {
+                execute(path, "UPDATE videos SET attempts = 'many'");
+            }),
+            ("a number too large", |path| {
+                execute(path, "UPDATE videos SET line = -5");
+            }),
+            ("another table", |path| {
+                execute(path, "DROP TABLE videos; CREATE TABLE videos (a)");
+            }),
+            ("a trigger", |path| {
+                let sql = "CREATE TRIGGER t AFTER INSERT ON videos BEGIN DELETE FROM videos; END";
+                execute(path, sql);
+            }),
+            ("a view", |path| {
+                execute(path, "DROP TABLE videos; CREATE VIEW videos AS SELECT 1");
+            }),
+            ("a folder", |path| {
+                fs::remove_file(path).unwrap();
+                fs::create_dir(path).unwrap();
+                fs::write(path.join("inside"), "x").unwrap();
+            }),
+            ("a link", |path| {
+                let elsewhere = path.with_file_name("elsewhere");
+                fs::rename(path, &elsewhere).unwrap();
+                std::os::unix::fs::symlink(&elsewhere, path).unwrap();
+            }),
+            ("a dead link", |path| {
+                fs::remove_file(path).unwrap();
+                std::os::unix::fs::symlink("/nonexistent/x", path).unwrap();
+            }),
+            ("a folder as its log", |path| {
+                fs::create_dir(path.with_extension("sqlite-wal")).unwrap();
+            }),
+        ];
+        for (way, damage) in ways {
+            let (_dir, folder) = folder_with_videos(3);
+            let first = open(&folder).unwrap().rows().unwrap();
+            // A closed registry has no log, so all of it is in one file.
+            damage(&folder.registry());
+            let notes = notes();
+            let again = Registry::open(&folder, &notes, &Control::new()).unwrap();
+            assert_eq!(again.rows().unwrap(), first, "{way}");
+            assert_eq!(notes.warnings().len(), 1, "{way}");
+            again.put(&first[0]).unwrap();
+            drop(again);
+            let notes = self::notes();
+            drop(Registry::open(&folder, &notes, &Control::new()).unwrap());
+            assert!(notes.warnings().is_empty(), "{way}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_was_left_over_harms_nothing() {
+        for kind in ["sqlite-wal", "sqlite-shm", "sqlite-journal"] {
+            let (_dir, folder) = folder_with_videos(3);
+            let first = open(&folder).unwrap().rows().unwrap();
+            fs::write(folder.registry().with_extension(kind), [0x5A; 40_000]).unwrap();
+            assert_eq!(open(&folder).unwrap().rows().unwrap(), first, "{kind}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_damaged_while_it_is_open_is_made_again() {
+        let (_dir, folder) = folder_with_videos(3);
+        let notes = notes();
+        let registry = Registry::open(&folder, &notes, &Control::new()).unwrap();
+        let rows = registry.rows().unwrap();
+        execute(&folder.registry(), "DROP TABLE videos");
+        registry.put(&rows[0]).unwrap();
+        assert_eq!(registry.rows().unwrap(), rows);
+        assert_eq!(notes.warnings().len(), 1);
+    }
+
+    #[test]
+    fn one_that_another_program_holds_is_waited_for_and_then_told_so() {
+        let (_dir, folder) = folder_with_videos(2);
+        let control = Control::new();
+        let open = |patience| Registry::open_within(patience, &folder, &notes(), &control);
+        let registry = open(Duration::from_millis(100)).unwrap();
+        let rows = registry.rows().unwrap();
+        let other = Connection::open(folder.registry()).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let error = registry.put(&rows[0]).unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::Transient, "{error:#}");
+        let error = registry.replace(&rows).unwrap_err();
+        assert_eq!(Exit::of(&error), Exit::Transient, "{error:#}");
+        // Whoever is told to stop does not wait.
+        let registry = Registry {
+            patience: Duration::from_hours(1),
+            ..registry
+        };
+        control.stop();
+        registry.put(&rows[0]).unwrap_err();
+        other.execute_batch("COMMIT").unwrap();
+        registry.replace(&rows).unwrap();
+        assert_eq!(registry.rows().unwrap(), rows);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use framewright_pipeline::{Control, Ending};
@@ -12,7 +12,7 @@ use framewright_pipeline::{Control, Ending};
 use super::config::{Config, DownloadConfig, Stage};
 use super::disk::Disk;
 use super::download::Downloader;
-use super::folder::{Folder, Lock, read_json, size_bytes, write_json};
+use super::folder::{Folder, Lock, read_json, write_json};
 use super::gather::{Outcome, decided, gather, outcome, register, surveyed, workers, write};
 use super::listing::{self, Listing, list, use_up};
 use super::models::Models;
@@ -30,6 +30,10 @@ use crate::progress::{Progress, Snapshot, VideoCounts};
 use crate::screen::{Line, Screen};
 use crate::signals::{self, Watch};
 use crate::upscale::trouble::from_failure;
+
+const STOPPED: &str = "stopped; the same command continues";
+/// Longest time from the first signal to the end of the process.
+const LONGEST_END: Duration = Duration::from_secs(4);
 
 /// Makes a dataset, or continues one.
 ///
@@ -190,18 +194,29 @@ impl Prepared {
         let control = Control::new();
         // Whatever is in flight can be done again, so there is nothing to finish.
         let (at_first, at_second) = (control.clone(), control.clone());
-        let watch = signals::watch(move |_| at_first.stop(), move |_| at_second.stop())?;
-        let disk = disk_of(&config, &folder);
+        let watch = signals::watch(
+            move |exit| {
+                at_first.stop();
+                // Without a thread the run still stops, only without a limit of time.
+                let _ = signals::end_within(LONGEST_END, exit);
+            },
+            move |_| at_second.stop(),
+        )?;
+        let disk = Disk::new(config.run.max_disk, config.download.max_file_size, &folder);
         let download = DownloadConfig {
             max_file_size: disk.largest_file().or(config.download.max_file_size),
             ..config.download.clone()
         };
         let stopped = control.clone();
         let downloader = Downloader::new(&download, Arc::new(move || stopped.is_stopped()));
-        let models = Models::open(&config, &notes)?;
+        let or_stopped = |error| match watch.caught() {
+            Some(exit) => fail(exit, STOPPED),
+            None => error,
+        };
+        let models = Models::open(&config, &notes).map_err(or_stopped)?;
         let listing = match listing {
             Some(listing) => listing,
-            None => list(&config, &folder, &downloader)?,
+            None => list(&config, &folder, &downloader).map_err(or_stopped)?,
         };
         if listing.inputs.videos.is_empty() {
             return Err(fail(Exit::BadInput, "the inputs name no video"));
@@ -210,7 +225,7 @@ impl Prepared {
         for note in &listing.inputs.notes {
             notes.warn(note);
         }
-        let registry = Registry::open(&folder, &notes)?;
+        let registry = Registry::open(&folder, &notes, &control).map_err(or_stopped)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let job = Job {
             // All of them for each: at the end, when one film is left, none idles.
@@ -248,6 +263,10 @@ impl Prepared {
 
     /// Works on the videos, puts the dataset together and says what came of it.
     fn go(self, json: bool, started: Instant) -> anyhow::Result<Exit> {
+        self.or_stopped(self.work_and_finish(json, started))
+    }
+
+    fn work_and_finish(&self, json: bool, started: Instant) -> anyhow::Result<Exit> {
         let job = &self.job;
         let mine: Vec<Video> = self.mine().cloned().collect();
         for video in &mine {
@@ -270,9 +289,16 @@ impl Prepared {
         Ok(exit)
     }
 
+    /// What stops on the way may call that an error; a run that was told to stop ends as one.
+    fn or_stopped(&self, ended: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+        match ended {
+            Err(_) if self.watch.caught().is_some() => Ok(self.stopped()),
+            ended => ended,
+        }
+    }
+
     fn stopped(&self) -> Exit {
-        self.screen
-            .say(&Line::Info("stopped; the same command continues".into()));
+        self.screen.say(&Line::Info(STOPPED.into()));
         self.watch.caught().unwrap_or(Exit::Failed)
     }
 
@@ -329,7 +355,8 @@ impl Prepared {
 
     fn work(&self, to_do: Vec<(Video, Option<Trouble>)>) -> anyhow::Result<()> {
         let job = &self.job;
-        let n_workers = workers(&job.config);
+        // No more than have something to do: each takes threads and sessions.
+        let n_workers = workers(&job.config).min(to_do.len());
         let workers = job.models.workers(n_workers, &job.config)?;
         let ended = {
             let _progress = Progress::start(&self.screen, {
@@ -352,6 +379,10 @@ impl Prepared {
     /// # Errors
     /// Something cannot be read or written.
     pub fn finish(&self, json: bool, started: Instant) -> anyhow::Result<Exit> {
+        self.or_stopped(self.decide_and_write(json, started))
+    }
+
+    fn decide_and_write(&self, json: bool, started: Instant) -> anyhow::Result<Exit> {
         let job = &self.job;
         let puts_together = job.config.runs(Stage::Dedup) || job.config.runs(Stage::Export);
         let (mut outcome, mut left_out) = (Outcome::default(), BTreeMap::new());
@@ -443,12 +474,6 @@ fn size_of(video: &Video) -> u64 {
         Location::File(path) => path.metadata().map_or(0, |about| about.len()),
         Location::Http(_) | Location::Page(_) => u64::MAX,
     }
-}
-
-fn disk_of(config: &Config, folder: &Folder) -> Disk {
-    let limit = config.run.max_disk;
-    let there = limit.map_or(0, |_| size_bytes(&folder.state()));
-    Disk::new(limit, config.download.max_file_size, there)
 }
 
 fn snapshot(tally: &super::tally::Tally) -> Snapshot {

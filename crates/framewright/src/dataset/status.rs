@@ -5,17 +5,20 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use framewright_pipeline::Control;
 use serde::Serialize;
 
 use super::folder::Folder;
 use super::gather::Outcome;
-use super::registry::{Registry, Row, State};
+use super::registry::{Registry, Row, State, rows_anew};
 use super::tally::StageTime;
 use super::trouble::Class;
 use super::work::Job;
+use crate::exit::{Exit, describe};
 use crate::notes::Notes;
 use crate::report;
 use crate::screen::{Line, Screen};
+use crate::visible::visible;
 
 /// What a run did, for people and programs.
 #[derive(Debug, Clone, Serialize)]
@@ -126,10 +129,18 @@ fn counts(of: &BTreeMap<&'static str, u64>) -> String {
 ///
 /// # Errors
 /// There is no dataset, or standard output refuses it.
-pub fn status(root: &Path, json: bool) -> anyhow::Result<()> {
+pub fn status(root: &Path, json: bool, screen: &Screen) -> anyhow::Result<()> {
     let folder = Folder::open(root)?;
-    let notes = Notes::new(Screen::silent());
-    let rows = Registry::open(&folder, &notes)?.rows()?;
+    let notes = Notes::new(screen.clone());
+    let registry = Registry::open(&folder, &notes, &Control::new());
+    let rows = match registry.and_then(|registry| registry.rows()) {
+        // The files know as much, except what is in the dataset.
+        Err(error) if Exit::of(&error) == Exit::Permission => {
+            notes.fallback(format!("{}; counted from the files", describe(&error)));
+            rows_anew(&folder)?
+        }
+        rows => rows?,
+    };
     if json {
         return report::print_json(&rows);
     }
@@ -155,7 +166,7 @@ fn table(rows: &[Row]) -> String {
         }
         let _ = write!(text, "\n\n{} ({}):", class.word(), of_class.len());
         for row in of_class {
-            let message = row.message.as_deref().unwrap_or_default();
+            let message = visible(row.message.as_deref().unwrap_or_default());
             let tries = if row.attempts == 1 { "try" } else { "tries" };
             let _ = write!(
                 text,
@@ -166,18 +177,6 @@ fn table(rows: &[Row]) -> String {
         }
     }
     text
-}
-
-/// Control characters made visible: a title or an address must not move the cursor.
-fn visible(text: &str) -> String {
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -218,7 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_cannot_move_the_cursor() {
-        assert_eq!(visible("a\u{1b}[2J"), "a\\u{1b}[2J");
+    fn neither_an_address_nor_an_answer_can_move_the_cursor() {
+        let mut row = row(0, Some(Class::Network));
+        row.source = "a\u{1b}[2J".into();
+        row.message = Some("b\n\u{202e}c".into());
+        let table = table(&[row]);
+        assert!(
+            table.ends_with(r"a\u{1b}[2J  b\n\u{202e}c (1 try)"),
+            "{table}"
+        );
     }
 }

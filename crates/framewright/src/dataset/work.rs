@@ -12,11 +12,11 @@ use framewright_pipeline::Control;
 
 use super::config::{Config, Stage};
 use super::decide::drops_of_video;
-use super::disk::Disk;
+use super::disk::{Disk, Growth};
 use super::download::{Downloader, Progress};
 use super::extract::{self, Event, OWN_PROGRAM, Write};
 use super::filter::quality_drop;
-use super::folder::{Folder, size_bytes};
+use super::folder::Folder;
 use super::keys::Written;
 use super::models::{ModelWorker, Models};
 use super::record::{Downloaded, Extracted, Frame, Labelled, Location, Video};
@@ -206,7 +206,13 @@ impl Job {
             }
             event @ Event::Unfenced(_) => self.note_fence(event),
         };
-        let extracted = extract::extract(&job, &|| self.cancelled(), &mut on_event)?;
+        let growth = Growth::new(&self.disk, &video.video_id);
+        let ends = || self.cancelled() || growth.is_too_much();
+        let extracted = extract::extract(&job, &ends, &mut on_event);
+        let extracted = extracted.map_err(|setback| match (setback, growth.trouble()) {
+            (Setback::Stopped, Some(trouble)) => trouble.into(),
+            (setback, _) => setback,
+        })?;
         let rest = (extracted.frames.len() as u64).saturating_sub(counted);
         self.tally.frames.fetch_add(rest, Relaxed);
         Ok(extracted)
@@ -236,9 +242,7 @@ impl Job {
         if let (Some(name), false) = (fetched, self.config.run.keep) {
             folder.remove(name)?;
         }
-        self.tidy(video)?;
-        self.disk.keep(size_bytes(folder.enter()?));
-        Ok(())
+        self.tidy(video)
     }
 
     fn filter(&self, worker: &mut ModelWorker, video: &Video) -> Result<(), Setback> {

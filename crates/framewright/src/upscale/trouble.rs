@@ -27,17 +27,23 @@ pub fn from_failure(failure: Failure) -> anyhow::Error {
         .expect_err("it was an error")
 }
 
+/// The code of the outermost error that has one: the cause may be wrapped by whoever found it.
 fn exit_of(error: &(dyn Error + 'static)) -> Exit {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.find_map(known).unwrap_or(Exit::Failed)
+}
+
+fn known(error: &(dyn Error + 'static)) -> Option<Exit> {
     if let Some(marked) = error.downcast_ref::<Fail>() {
-        return marked.exit();
+        return Some(marked.exit());
     }
     if let Some(error) = error.downcast_ref::<framewright_media::Error>() {
-        return of_media(error);
+        return Some(of_media(error));
     }
     if let Some(error) = error.downcast_ref::<framewright_infer::Error>() {
-        return of_infer(error);
+        return Some(of_infer(error));
     }
-    Exit::Failed
+    Exit::of_io(error.downcast_ref::<io::Error>()?)
 }
 
 fn of_media(error: &framewright_media::Error) -> Exit {
@@ -73,5 +79,46 @@ fn of_infer(error: &framewright_infer::Error) -> Exit {
         }
         E::Scale { .. } | E::Precision { .. } | E::Processor { .. } => Exit::Usage,
         E::Cancelled | E::Run { .. } => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::{boxed, fail};
+    use anyhow::Context as _;
+    use framewright_pipeline::{Control, run};
+
+    /// The code of a run of which a stage fails with an error.
+    fn code(error: impl FnOnce() -> Box<dyn Error + Send + Sync> + Send) -> Exit {
+        let mut error = Some(error);
+        let ended = run(&Control::new(), |p| {
+            let rx = p.source("first", 1, move || match error.take() {
+                Some(error) => Err::<Option<u8>, _>(error()),
+                None => Ok(None),
+            });
+            p.sink("last", rx, |rx| {
+                while rx.recv()?.is_some() {}
+                Ok(())
+            });
+        });
+        Exit::of(&from_failure(ended.expect_err("a stage failed")))
+    }
+
+    #[test]
+    fn codes_survive_the_pipeline() {
+        for exit in Exit::ALL {
+            let marked = || Err::<(), _>(fail(exit, "odd")).context("cannot go on");
+            assert_eq!(code(|| boxed(marked().unwrap_err())), exit);
+        }
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(code(|| full().into()), Exit::Io);
+        assert_eq!(code(|| boxed(full().into())), Exit::Io);
+        // EMFILE: no more files may be open.
+        assert_eq!(
+            code(|| io::Error::from_raw_os_error(24).into()),
+            Exit::Transient
+        );
+        assert_eq!(code(|| "odd".into()), Exit::Failed);
     }
 }

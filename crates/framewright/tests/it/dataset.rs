@@ -5,7 +5,9 @@ mod detector;
 mod hostile;
 mod kills;
 mod likeness;
+mod limits;
 mod sameness;
+mod stops;
 mod table;
 
 use std::path::Path;

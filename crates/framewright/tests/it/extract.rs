@@ -314,7 +314,10 @@ fn a_worker_that_says_nothing_is_ended_and_one_that_lies_is_found_out() {
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert!(run("kill -SEGV $$").message.contains("crash"));
     assert!(run("kill -KILL $$").message.contains("killed"));
+    // Whoever did that, or no start at all: the next run tries again.
     assert_eq!(run("kill -TERM $$").class, Class::Environment);
+    assert_eq!(run("kill -KILL $$").class, Class::Environment);
+    assert_eq!(run("exit 1").class, Class::Environment);
     let failed = run("echo one >&2; echo two >&2; exit 7");
     assert!(failed.message.contains("exit code 7") && failed.details == ["one", "two"]);
     assert!(run("exit 0").message.contains("no result"));

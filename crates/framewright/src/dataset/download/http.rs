@@ -231,7 +231,8 @@ impl Session<'_> {
             }
             floor.check(part.len)?;
             if let Some(rate) = self.rate_limit {
-                let due = Duration::from_secs_f64((part.len - begun) as f64 / rate.max(1) as f64);
+                let secs = (part.len - begun) as f64 / rate.max(1) as f64;
+                let due = Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX);
                 sleep(due.saturating_sub(begin.elapsed()), self.stopped)?;
             }
             let n = self.read(&mut reader, &mut chunk, part.len, total)?;
@@ -370,10 +371,5 @@ fn ended_early(there: u64, total: Option<u64>) -> Trouble {
 
 /// Trouble with our own disk: the machine has to be helped, whatever the video is.
 pub fn on_disk(error: &io::Error) -> Trouble {
-    use io::ErrorKind as Kind;
-    let what = match error.kind() {
-        Kind::StorageFull | Kind::QuotaExceeded => "the disk is full".to_owned(),
-        _ => format!("cannot write the download: {error}"),
-    };
-    Trouble::new(Class::Environment, what)
+    Trouble::with_disk(error, "cannot write the download")
 }

@@ -27,7 +27,8 @@ use crate::exit::{Exit, fail};
 
 /// Where programs keep what they load.
 const LIBRARIES: [&str; 4] = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache"];
-const DATA_BYTES: u64 = 4 << 30;
+/// Most memory of the worker's own data.
+pub(super) const DATA_BYTES: u64 = 4 << 30;
 /// Largest file it may write: a picture, or the rows of all frames.
 const FILE_BYTES: u64 = 1 << 30;
 const OPEN_FILES: u64 = 64;

@@ -27,7 +27,7 @@ use super::protocol::{Extract, Line, RESULT_FILE, Request, Task, Verified};
 use crate::cli::WorkerArgs;
 use crate::dataset::config::{Every, PictureFormat};
 use crate::dataset::record::{Extracted, Frame};
-use crate::dataset::trouble::{Class, Trouble};
+use crate::dataset::trouble::{Class, Trouble, is_of_machine};
 use crate::exit::{Exit, OrExit as _};
 
 /// How often it says that it goes on, while it does.
@@ -300,8 +300,9 @@ fn notes(health: &Health, is_anamorphic: bool) -> Vec<String> {
 }
 
 fn of_media(error: Error) -> Trouble {
-    let class = match error {
+    let class = match &error {
         Error::Read { .. } => Class::Environment,
+        Error::Open { cause, .. } if is_of_machine(cause) => Class::Environment,
         _ => Class::BadInput,
     };
     // The path is that of our own folder.
@@ -322,11 +323,11 @@ fn of_picture(error: &PictureError) -> Trouble {
 }
 
 fn of_io(error: &io::Error) -> Trouble {
-    let class = match error.kind() {
-        io::ErrorKind::FileTooLarge => Class::TooLarge,
-        _ => Class::Environment,
-    };
-    Trouble::new(class, format!("cannot write pictures: {error}"))
+    let what = "cannot write pictures";
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => Trouble::new(Class::TooLarge, format!("{what}: {error}")),
+        _ => Trouble::with_disk(error, what),
+    }
 }
 
 fn of_failure(failure: Failure) -> Trouble {
