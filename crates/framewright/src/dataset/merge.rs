@@ -5,6 +5,7 @@
 //!
 //! Invariant: the parts are not changed, and a video that the merged dataset has is never replaced by one that failed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -105,9 +106,10 @@ fn real(path: &Path) -> PathBuf {
 /// A dataset of other videos is not replaced.
 fn refuse_other_dataset(folder: &Folder, listing: &Listing) -> anyhow::Result<()> {
     let standing = export::standing(folder.root());
-    let videos = &listing.inputs.videos;
-    let is_known = |id: &String| videos.iter().any(|video| video.video_id.as_str() == id);
-    let others = standing.of_videos.keys().filter(|id| !is_known(id)).count();
+    let listed = listing.inputs.videos.iter();
+    let listed: BTreeSet<&str> = listed.map(|video| video.video_id.as_str()).collect();
+    let standing = standing.of_videos.keys();
+    let others = standing.filter(|id| !listed.contains(id.as_str())).count();
     if others == 0 {
         return Ok(());
     }

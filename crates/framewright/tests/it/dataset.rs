@@ -2,10 +2,13 @@
 
 mod collection;
 mod detector;
+mod foreign;
 mod hostile;
 mod kills;
 mod likeness;
 mod limits;
+mod losses;
+mod merging;
 mod sameness;
 mod stops;
 mod table;

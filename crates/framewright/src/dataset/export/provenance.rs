@@ -110,6 +110,9 @@ const SCHEMA: &str = "message frames {
 /// Bounds what is in memory while writing and reading.
 const ROWS_PER_GROUP: usize = 20_000;
 
+/// Larger groups of rows are not read: no file of ours has them.
+const MOST_ROWS_PER_GROUP: usize = 1 << 24;
+
 /// A frame and what is written of its objects.
 struct Row<'a> {
     frame: &'a DatasetFrame,
@@ -306,7 +309,11 @@ fn read_column<T: DataType>(
         column.physical_type() == T::get_physical_type() && column.max_def_level() == 0,
         "its column {name} is of another type"
     );
-    let rows = file.metadata().row_group(group).num_rows() as usize;
+    let rows = usize::try_from(file.metadata().row_group(group).num_rows())?;
+    anyhow::ensure!(
+        rows <= MOST_ROWS_PER_GROUP,
+        "a group of its rows is too large"
+    );
     let reader = file.get_row_group(group)?.get_column_reader(number)?;
     let mut values = Vec::new();
     let (_, n, _) =
