@@ -30,6 +30,7 @@ mod folder;
 mod hub;
 mod imagefolder;
 mod objects;
+mod places;
 mod provenance;
 mod size;
 mod tar;
@@ -117,7 +118,7 @@ pub fn standing(root: &Path) -> Standing {
     let of_videos = provenance::read_kept(&root.join(PROVENANCE)).unwrap_or_default();
     let pictures = match of_videos.values().sum() {
         0 => ALL
-            .map(|format| folder::count_pictures(&root.join(format.word())))
+            .map(|format| places::count_pictures(&root.join(format.word())))
             .into_iter()
             .sum(),
         pictures => pictures,
@@ -141,6 +142,16 @@ pub fn recover(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes sure that the folders that are replaced hold nothing but what an export has written there.
+///
+/// # Errors
+/// [`Exit::CannotCreate`] names what would be lost.
+pub fn refuse_foreign(config: &Config, root: &Path) -> anyhow::Result<()> {
+    formats(config)
+        .into_iter()
+        .try_for_each(|format| places::refuse_foreign(format, &root.join(format.word())))
+}
+
 /// Writes everything into `root`, the folder of the dataset, and replaces what an earlier run wrote there. Kept frames
 /// have a part and a picture; pictures may lie in the folders that are replaced. `None` when it was stopped: everything
 /// is then as it was.
@@ -156,6 +167,7 @@ pub fn write(
     stopped: Stopped<'_>,
 ) -> anyhow::Result<Option<Vec<Written>>> {
     recover(root)?;
+    refuse_foreign(config, root)?;
     let view = View::new(dataset, config, name(config, root))?;
     match prepare(&view, root, stopped) {
         Ok(prepared) => prepared.publish(&view, root).map(Some),

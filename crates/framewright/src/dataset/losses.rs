@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::config::Stage;
 use super::export::{self, Standing};
 use super::gather::Gathering;
-use super::record::{Dataset, Video};
+use super::record::{Dataset, DatasetFrame, Video};
 use super::registry::Failure;
 use super::results::Absence;
 use super::work::{FAILURE, Job};
@@ -27,7 +27,7 @@ pub fn weigh(
         return Ok(());
     }
     let standing = export::standing(job.folder.root());
-    let is_empty = !dataset.frames.iter().any(|frame| frame.is_kept());
+    let is_empty = !dataset.frames.iter().any(DatasetFrame::is_kept);
     if is_empty && standing.pictures > 0 {
         return Err(refusal(job, listed, gathering, &standing));
     }

@@ -22,7 +22,7 @@ use super::results::Absence;
 use super::status::{self, Summary};
 use super::trouble::{Class, Setback, Trouble};
 use super::work::{FAILURE, Job, PER_VIDEO};
-use super::{dedup as duplicates, flow, losses, settle};
+use super::{dedup as duplicates, export, flow, losses, settle};
 use crate::cli::RunOptions;
 use crate::exit::{Exit, OrExit as _, fail};
 use crate::notes::Notes;
@@ -222,6 +222,9 @@ impl Prepared {
             return Err(fail(Exit::BadInput, "the inputs name no video"));
         }
         refuse_own(&listing, &folder)?;
+        if config.runs(Stage::Export) && config.run.shard.is_none() {
+            export::refuse_foreign(&config, folder.root())?;
+        }
         for note in &listing.inputs.notes {
             notes.warn(note);
         }

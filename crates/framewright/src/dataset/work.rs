@@ -234,6 +234,8 @@ impl Job {
             ));
         }
         self.tally.timed(Stage::Extract, || {
+            // Its pictures are about to be replaced, so they are none of the record's any more.
+            folder.remove(file_of(Stage::Extract))?;
             let extracted = self.take_apart(video, &file, folder.enter()?)?;
             self.keep(Stage::Extract, video, &extracted)
         })?;

@@ -109,28 +109,6 @@ fn copy(picture: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut from, &mut File::create_new(to)?).map(drop)
 }
 
-/// Kinds of file that hold pictures, in any format.
-const PICTURES: [&str; 5] = ["jpg", "png", "webp", "tar", "parquet"];
-
-/// Files with pictures in a folder and those in it; links are not entered.
-pub(super) fn count_pictures(folder: &Path) -> u64 {
-    if !fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir()) {
-        return 0;
-    }
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let count = |entry: fs::DirEntry| {
-        let path = entry.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        match extension {
-            Some(extension) if PICTURES.contains(&extension) => 1,
-            _ => count_pictures(&path),
-        }
-    };
-    entries.filter_map(Result::ok).map(count).sum()
-}
-
 fn hidden(root: &Path, word: &str, age: &str) -> PathBuf {
     root.join(format!(".{word}.{age}"))
 }

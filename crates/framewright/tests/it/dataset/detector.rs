@@ -9,7 +9,7 @@ use super::table::{is_kept, rows};
 use crate::env::{TestEnv, assets};
 
 /// A film of the two photos, each shown for a second.
-fn photos(env: &TestEnv) -> Option<std::path::PathBuf> {
+pub fn photos(env: &TestEnv) -> Option<std::path::PathBuf> {
     let photo = assets()?.join("images/photo");
     let film = env.path("photos.mkv");
     let graph =

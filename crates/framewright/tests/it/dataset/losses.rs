@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::collection::bars;
+use super::detector::photos;
 use super::run_list;
 use super::table::{files, holds, video_folders};
-use crate::env::TestEnv;
+use crate::env::{TestEnv, assets};
 
 const STAGES: [&str; 6] = ["download", "extract", "filter", "dedup", "detect", "export"];
 const MORE: [&str; 4] = ["--every", "0.2s", "--format", "coco,imagefolder"];
@@ -182,4 +183,44 @@ fn a_film_among_the_files_of_the_dataset_is_no_input() {
         "{run:?}"
     );
     assert!(mine.exists());
+    // Nor is anything else of the user's replaced, and that is known before any work is done.
+    let run = run_list(&env, &films, "set", &MORE).expect_code(73);
+    assert!(run.stderr.contains("mine.mp4"), "{run:?}");
+    assert!(mine.exists());
+}
+
+#[test]
+fn labels_are_not_lost_by_the_choice_of_stages() {
+    let env = TestEnv::new();
+    let Some(film) = photos(&env) else { return };
+    let model = assets().unwrap().join("models/yolox_nano_416.onnx");
+    let config = |min_score: f32| {
+        let text = format!(
+            "lists = ['list.txt']\noutput = 'set'\n[extract]\nevery = '0.5s'\n[detect]\nmodel = '{}'\n\
+             min_score = {min_score}\n[export]\nformats = ['coco']\n",
+            model.display()
+        );
+        fs::write(env.path("set.toml"), text).unwrap();
+    };
+    config(0.3);
+    fs::write(env.path("list.txt"), film.display().to_string()).unwrap();
+    let run = env.run(&["dataset", "run", "set.toml"]);
+    if run.lacks_onnx_runtime() {
+        return;
+    }
+    run.expect_code(0);
+    let before = files(&env.path("set"));
+    for stages in ["export", "dedup,export", "detect,export", "filter,export"] {
+        env.run(&["dataset", "run", "set.toml", "--stages", stages])
+            .expect_code(0);
+        assert_eq!(files(&env.path("set")), before, "--stages {stages}");
+    }
+    env.run(&["dataset", "dedup", "set"]).expect_code(0);
+    assert_eq!(files(&env.path("set")), before, "dedup");
+    // Objects that were found with another bound are none of these.
+    config(0.5);
+    let other = env.run(&["dataset", "run", "set.toml", "--stages", "export"]);
+    let other = other.expect_code(65);
+    assert!(other.stderr.contains("detect.json"), "{other:?}");
+    assert_eq!(files(&env.path("set")), before);
 }
