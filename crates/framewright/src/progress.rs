@@ -171,7 +171,6 @@ impl<F: Fn() -> Snapshot> View<F> {
         match self.screen.display() {
             // A terminal that was halted (Ctrl-S) would halt the display, and with it the end of the run.
             Display::Bar if is_read() => self.draw(),
-            Display::Bar => {}
             Display::Lines if self.last_line.elapsed() >= LINE_EVERY => {
                 self.last_line = Instant::now();
                 let now = self.sample();
@@ -183,7 +182,7 @@ impl<F: Fn() -> Snapshot> View<F> {
                 let now = self.sample();
                 write_lines(&[progress_event(&now, &self.pace, self.elapsed_secs())]);
             }
-            Display::Off => {}
+            Display::Bar | Display::Off => {}
         }
     }
 

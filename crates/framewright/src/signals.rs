@@ -41,7 +41,9 @@ pub struct Watch {
 
 /// Watches for signals. The first one calls `finish` (take no new input, complete what is
 /// in flight), the second `stop` (drop what is in flight), the third ends the process on
-/// the spot. After a first SIGTERM or SIGHUP, `stop` is called after [`GRACE`] at the latest. Both closures run on the watcher's thread and return soon, and are told what the process is to end with.
+/// the spot. After a first SIGTERM or SIGHUP, `stop` is called after [`GRACE`] at the latest.
+/// Both closures run on the watcher's thread and return soon, and are told what the process
+/// is to end with.
 ///
 /// # Errors
 /// The system refuses a handler or a thread.
