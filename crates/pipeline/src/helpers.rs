@@ -107,7 +107,9 @@ mod tests {
     fn a_call_is_waited_for_only_as_long_as_it_is_wanted() {
         assert_eq!(abandonable("call", || 7, || true).unwrap(), Some(7));
         let (release, waiting) = sync_channel::<()>(0);
-        let work = move || drop(waiting.recv());
+        let work = move || {
+            let _ = waiting.recv();
+        };
         assert_eq!(abandonable("call", work, || false).unwrap(), None);
         drop(release);
         assert!(abandonable("call", || panic!("a bug"), || true).is_err());

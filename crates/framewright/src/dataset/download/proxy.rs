@@ -26,7 +26,7 @@ use super::connect::{LOOK_EVERY, MOST_WAIT, connect, is_ready, resolve};
 use super::guard::{Guard, Refused};
 
 use request::Request;
-use transfer::{Waiter, read_head, relay, relay_response, send};
+use transfer::{Waiter, prepare, read_head, relay, relay_response, send};
 
 mod request;
 mod transfer;
@@ -160,7 +160,7 @@ impl<'a> Proxy<'a> {
     fn serve(&self, client: &TcpStream) -> io::Result<()> {
         let wanted = || self.is_wanted();
         let waiter = Waiter::new(&wanted);
-        waiter.prepare(client)?;
+        prepare(client)?;
         let (head, rest) = read_head(client, Vec::new(), &waiter, Instant::now() + HEAD_WITHIN)?;
         let Some(request) = Request::parse(&head) else {
             return send(client, &answer("400 Bad Request", ""), &waiter);
@@ -174,7 +174,7 @@ impl<'a> Proxy<'a> {
             Ok(server) => server,
             Err(status) => return send(client, &answer(status, ""), &waiter),
         };
-        waiter.prepare(&server)?;
+        prepare(&server)?;
         let received = |n: usize| {
             self.received.fetch_add(n as u64, Ordering::Relaxed);
         };

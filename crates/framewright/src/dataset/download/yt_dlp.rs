@@ -24,15 +24,13 @@ use super::classes;
 use super::guard::Guard;
 use super::http::{Cap, on_disk};
 use super::pause::Stopped;
-use super::proxy::Proxy;
-use super::speed::SpeedFloor;
 use crate::dataset::config::DownloadConfig;
 use crate::dataset::trouble::{Class, Setback, Trouble};
-use crate::process::Watched;
 
-use launch::Launch;
+use launch::{Launch, Place};
 use listing::{EntryLine, listing};
-use options::{MOST_SLEEPS, common, download_args};
+use options::{common, download_args};
+use run::{Call, Ran};
 
 pub use listing::{ListEntry, Listing};
 
@@ -40,6 +38,7 @@ mod fence;
 mod launch;
 mod listing;
 mod options;
+mod run;
 
 /// The oldest version that has all options used here.
 pub const OLDEST: &str = "2025.11.12";
@@ -311,148 +310,6 @@ impl YtDlp {
         trouble.details = classes::last_lines(stderr, &self.version);
         trouble
     }
-
-    /// Runs it beside a proxy of its own; ends it when the run stops, when it says nothing for too long, fetches too
-    /// slowly or too much, or takes too long in all.
-    fn run(
-        &self,
-        call: Call,
-        on_line: &mut dyn FnMut(&str),
-        enough: &dyn Fn() -> bool,
-    ) -> Result<Ran, Setback> {
-        let config = call.config;
-        let begin = Instant::now();
-        // It says nothing while it sleeps between requests.
-        let stall = secs(config.stall_timeout + MOST_SLEEPS * config.sleep);
-        let place = tempfile::tempdir().map_err(|error| on_disk(&error))?;
-        let proxy = Proxy::open(call.guard, secs(config.stall_timeout), call.most_bytes);
-        let proxy = proxy.map_err(|error| no_proxy(&error))?;
-        let port = proxy.port().map_err(|error| no_proxy(&error))?;
-        let fence = fence::around(&[call.folder, place.path()], port, call.file_bytes);
-        let mut args = self.runtimes();
-        args.extend(call.args);
-        // Of the download itself: pages are small, and it sleeps between them.
-        let floor: RefCell<Option<SpeedFloor>> = RefCell::default();
-        let mut on_line = |line: &str| {
-            if let Some(text) = line.strip_prefix(PROGRESS) {
-                let is_downloading = is_downloading(text);
-                let mut floor = floor.borrow_mut();
-                if is_downloading && floor.is_none() {
-                    let min_speed = config.min_speed.unwrap_or(0);
-                    let mut begun = SpeedFloor::new(min_speed, config.rate_limit, stall);
-                    begun.restart(proxy.received());
-                    *floor = Some(begun);
-                } else if !is_downloading {
-                    *floor = None;
-                }
-            }
-            on_line(line);
-        };
-        let too_slow = RefCell::new(None);
-        let is_too_slow = || {
-            let mut floor = floor.borrow_mut();
-            let checked = floor
-                .as_mut()
-                .map_or(Ok(()), |floor| floor.check(proxy.received()));
-            checked
-                .map_err(|trouble| *too_slow.borrow_mut() = Some(trouble))
-                .is_err()
-        };
-        let watched = proxy
-            .serve_beside(|| {
-                let enter = Some(fence.clone());
-                let (place, url) = (place.path(), proxy.url());
-                self.launch
-                    .watch(&args, place, url, enter, stall, &mut on_line, || {
-                        (call.stopped)()
-                            || enough()
-                            || begin.elapsed() > call.left
-                            || proxy.is_exhausted()
-                            || is_too_slow()
-                    })
-            })
-            .map_err(|error| no_proxy(&error))?
-            .map_err(|error| Trouble::new(Class::Environment, format!("{error:#}")))?;
-        if (call.stopped)() {
-            return Err(Setback::Stopped);
-        }
-        let failed = !watched.status.success();
-        let total = config.total_timeout;
-        let trouble = match too_slow.into_inner() {
-            Some(trouble) => Some(trouble),
-            None if watched.stalled => {
-                let message = format!("yt-dlp said nothing for {} s", stall.as_secs_f64());
-                Some(Trouble::new(Class::Network, message))
-            }
-            None if failed && proxy.is_exhausted() => {
-                let message = format!("it sent more than {} bytes in all", call.most_bytes);
-                Some(Trouble::new(Class::TooLarge, message))
-            }
-            None if failed && begin.elapsed() > call.left => {
-                let message = format!("yt-dlp was not done within {total} s");
-                Some(Trouble::new(Class::Network, message))
-            }
-            None => None,
-        };
-        if let Some(mut trouble) = trouble {
-            trouble.details = classes::last_lines(&watched.tail, &self.version);
-            return Err(trouble.into());
-        }
-        Ok(Ran {
-            watched,
-            refusals: proxy.refusals(),
-        })
-    }
-
-    /// The JavaScript runtimes that it may use. Only Deno keeps a site's script from the network by itself.
-    fn runtimes(&self) -> Vec<OsString> {
-        let holds_network = fence::holds_network();
-        let runtimes = self.launch.runtimes.iter();
-        let usable = runtimes.filter(|(name, _)| *name == "deno" || holds_network);
-        usable
-            .flat_map(|(name, path)| {
-                let mut runtime = OsString::from(format!("{name}:"));
-                runtime.push(path);
-                [OsString::from("--js-runtimes"), runtime]
-            })
-            .collect()
-    }
-}
-
-/// One run of yt-dlp.
-struct Call<'a> {
-    args: Vec<OsString>,
-    /// The folder it may write to.
-    folder: &'a Path,
-    guard: &'a Guard,
-    config: &'a DownloadConfig,
-    stopped: &'a Stopped,
-    left: Duration,
-    /// Most bytes that may come in all.
-    most_bytes: u64,
-    /// Most bytes of a file that it writes.
-    file_bytes: u64,
-}
-
-/// How a run of yt-dlp ended.
-struct Ran {
-    watched: Watched,
-    refusals: Vec<String>,
-}
-
-impl Ran {
-    /// Notes on it, beside its own trouble.
-    fn notes(&self) -> Vec<String> {
-        let refusals = self.refusals.iter();
-        refusals
-            .map(|refused| format!("yt-dlp was kept from an address: {refused}"))
-            .collect()
-    }
-}
-
-fn no_proxy(error: &io::Error) -> Trouble {
-    let message = format!("{error}, cannot open a proxy for yt-dlp on 127.0.0.1");
-    Trouble::new(Class::Environment, message)
 }
 
 fn ask_version(launch: &Launch) -> Result<String, Trouble> {
@@ -462,16 +319,13 @@ fn ask_version(launch: &Launch) -> Result<String, Trouble> {
     let begin = Instant::now();
     let on_line = |line: &str| line.trim().clone_into(&mut version);
     let is_late = || begin.elapsed() > VERSION_WITHIN;
+    let at_home = Place {
+        home: place.path(),
+        proxy: NO_PROXY,
+        fence: None,
+    };
     let watched = launch
-        .watch(
-            &args,
-            place.path(),
-            NO_PROXY,
-            None,
-            VERSION_WITHIN,
-            on_line,
-            is_late,
-        )
+        .watch(&args, &at_home, VERSION_WITHIN, on_line, is_late)
         .map_err(|error| Trouble::new(Class::Environment, format!("{error:#}")))?;
     if !watched.status.success() || !version.starts_with(|first: char| first.is_ascii_digit()) {
         let message = "yt-dlp does not run; run framewright setup --yt-dlp";
@@ -517,12 +371,6 @@ struct ProgressLine {
     downloaded_bytes: Option<f64>,
     total_bytes: Option<f64>,
     total_bytes_estimate: Option<f64>,
-}
-
-/// True for a line of progress while bytes are being fetched.
-fn is_downloading(text: &str) -> bool {
-    let line: ProgressLine = serde_json::from_str(text).unwrap_or_default();
-    line.status.as_deref() == Some("downloading")
 }
 
 impl ProgressLine {

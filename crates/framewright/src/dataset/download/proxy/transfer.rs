@@ -1,7 +1,7 @@
 //! Bytes between the two sides of the proxy. Every wait looks now and then whether it is still wanted.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -24,19 +24,19 @@ impl<'a> Waiter<'a> {
         Self { is_wanted }
     }
 
-    /// Sets what a connection needs so that no call on it blocks for long.
-    pub fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(LOOK_EVERY))?;
-        stream.set_write_timeout(Some(LOOK_EVERY))
-    }
-
     fn check(&self) -> io::Result<()> {
         if (self.is_wanted)() {
             return Ok(());
         }
         Err(ErrorKind::ConnectionAborted.into())
     }
+}
+
+/// Sets what a connection needs so that no call on it blocks for long.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(LOOK_EVERY))?;
+    stream.set_write_timeout(Some(LOOK_EVERY))
 }
 
 fn is_for_now(error: &io::Error) -> bool {
@@ -73,13 +73,15 @@ pub fn read_head(
     waiter: &Waiter,
     until: Instant,
 ) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    let (mut head, mut chunk) = (begun, [0; 4096]);
+    let (mut head, mut chunk, mut searched) = (begun, [0; 4096], 0);
     loop {
-        if let Some((end, after)) = end_of_head(&head) {
-            let rest = head.split_off(after);
-            head.truncate(end);
+        if let Some((end, after)) = end_of_head(&head[searched..]) {
+            let rest = head.split_off(searched + after);
+            head.truncate(searched + end);
             return Ok((head, rest));
         }
+        // The mark may have begun.
+        searched = head.len().saturating_sub(3);
         if head.len() > MOST_HEAD_BYTES {
             return Err(io::Error::new(ErrorKind::InvalidData, "a head too long"));
         }
@@ -118,18 +120,14 @@ pub fn relay(
     received: impl Fn(usize),
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut is_client_open = true;
     loop {
         waiter.check()?;
-        let mut ready = vec![PollFd::new(server, PollFlags::IN)];
-        if is_client_open {
-            ready.push(PollFd::new(client, PollFlags::IN));
-        }
-        if !is_ready(&mut ready)? {
+        let mut sides = [server, client].map(|side| PollFd::new(side, PollFlags::IN));
+        if !is_ready(&mut sides)? {
             continue;
         }
-        let is_ready: Vec<bool> = ready.iter().map(|fd| !fd.revents().is_empty()).collect();
-        if is_ready[0] {
+        let [from_server, from_client] = sides.map(|side| !side.revents().is_empty());
+        if from_server {
             match read(server, &mut chunk)? {
                 Some(0) => return Ok(()),
                 Some(n) => {
@@ -139,17 +137,12 @@ pub fn relay(
                 None => {}
             }
         }
-        if is_ready.get(1) == Some(&true) {
+        if from_client {
             match read(client, &mut chunk)? {
-                Some(0) => {
-                    is_client_open = false;
-                    server.shutdown(Shutdown::Write)?;
-                }
+                Some(0) => return Ok(()),
                 Some(n) if n as u64 > upload_bytes => {
-                    return Err(io::Error::new(
-                        ErrorKind::InvalidData,
-                        "more than was announced",
-                    ));
+                    let message = "more than was announced";
+                    return Err(io::Error::new(ErrorKind::InvalidData, message));
                 }
                 Some(n) => {
                     upload_bytes -= n as u64;

@@ -46,6 +46,16 @@ pub struct Launch {
     pub runtimes: Vec<(&'static str, PathBuf)>,
 }
 
+/// Where one run of it has its place.
+pub struct Place<'a> {
+    /// A private folder, its home and the one it works in.
+    pub home: &'a Path,
+    /// The proxy by which it fetches everything.
+    pub proxy: &'a str,
+    /// The fence around it.
+    pub fence: Option<BeforeExec>,
+}
+
 impl Launch {
     /// The one that `framewright setup --yt-dlp` installed, else the one on `PATH`.
     ///
@@ -98,21 +108,19 @@ impl Launch {
         }
     }
 
-    /// Runs it in the folder `place`, which has to be private; all it fetches goes by `proxy`.
+    /// Runs it where it has its place.
     ///
     /// # Errors
     /// It cannot be started or read.
     pub fn watch(
         &self,
         args: &[OsString],
-        place: &Path,
-        proxy: &str,
-        fence: Option<BeforeExec>,
+        place: &Place,
         stall: Duration,
         on_line: impl FnMut(&str),
         cancelled: impl Fn() -> bool,
     ) -> anyhow::Result<Watched> {
-        let [place_value, proxy] = [place.as_os_str(), OsStr::new(proxy)];
+        let [home, proxy] = [place.home.as_os_str(), OsStr::new(place.proxy)];
         let mut env: Vec<(&str, &OsStr)> = Vec::new();
         env.extend(
             [
@@ -122,7 +130,7 @@ impl Launch {
                 "XDG_CACHE_HOME",
                 "XDG_DATA_HOME",
             ]
-            .map(|name| (name, place_value)),
+            .map(|name| (name, home)),
         );
         env.extend(
             ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy"].map(|name| (name, proxy)),
@@ -150,8 +158,8 @@ impl Launch {
             program: self.program.as_os_str(),
             missing: "run framewright setup --yt-dlp",
             env: &env,
-            folder: Some(place),
-            before_exec: fence,
+            folder: Some(place.home),
+            before_exec: place.fence.clone(),
         };
         tool.watch(&all, stall, on_line, cancelled)
     }
@@ -248,18 +256,15 @@ mod tests {
         let launch = Launch::new(program, Vec::new());
         assert!(launch.gets_path);
         let place = tempfile::tempdir().unwrap();
+        let at_home = Place {
+            home: place.path(),
+            proxy: "http://proxy",
+            fence: None,
+        };
         let mut lines = Vec::new();
         let on_line = |line: &str| lines.push(line.to_owned());
         let minute = Duration::from_mins(1);
-        let watched = launch.watch(
-            &[],
-            place.path(),
-            "http://proxy",
-            None,
-            minute,
-            on_line,
-            || false,
-        );
+        let watched = launch.watch(&[], &at_home, minute, on_line, || false);
         assert!(watched.unwrap().status.success());
         let at = place.path().canonicalize().unwrap();
         let at = at.to_str().unwrap();
