@@ -97,7 +97,7 @@ pub struct WorkerArgs {
     /// The video
     pub file: PathBuf,
     /// The folder to write to
-    pub folder: PathBuf,
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 //! Invariant: a child reads nothing from our standard input, prints nothing on our
 //! terminal, is waited for, and does not outlive its call; one that is watched does not
 //! outlive us either, nor do the children it starts. Of our environment it gets what
-//! [`KEPT`] names, and nothing that lies in the current folder is taken for a program.
+//! its [`Tool`] names, and nothing that lies in the current folder is taken for a program.
 
 use std::{
     env,
@@ -12,16 +12,19 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
+
+mod descendants;
+mod watch;
+
+pub use watch::{Fault, Limits, Watched};
 
 use crate::exit::{Exit, OrExit as _, fail};
 
@@ -32,8 +35,8 @@ const GRACE: Duration = Duration::from_secs(3);
 /// What is kept of its standard error, from the end.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// Variables that every child gets from our environment: where programs and libraries are, the language, the time zone
-/// and the place for temporary files. What else a child needs, its caller names.
+/// Variables of our environment that programs need: where others and libraries are, the language, the time zone and the
+/// place for temporary files.
 pub const KEPT: [&str; 8] = [
     "PATH",
     "LD_LIBRARY_PATH",
@@ -56,7 +59,9 @@ pub struct Tool<'a> {
     pub program: &'a OsStr,
     /// What to do when it is not there, such as which package has it.
     pub missing: &'a str,
-    /// Its environment beside [`KEPT`], of which it may replace some.
+    /// Variables of our environment that it gets: [`KEPT`], for most.
+    pub inherits: &'a [&'a str],
+    /// Set for it beside these, of which it may replace some.
     pub env: &'a [(&'a str, &'a OsStr)],
     /// The folder it works in; `None` for ours.
     pub folder: Option<&'a Path>,
@@ -108,7 +113,11 @@ impl Tool<'_> {
         command
             .args(args)
             .env_clear()
-            .envs(KEPT.iter().filter_map(|&name| Some((name, kept(name)?))))
+            .envs(
+                self.inherits
+                    .iter()
+                    .filter_map(|&name| Some((name, kept(name)?))),
+            )
             .envs(self.env.iter().copied())
             .stdin(Stdio::null());
         if let Some(folder) = self.folder {
@@ -194,77 +203,14 @@ fn read_tail(log: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&tail).into_owned())
 }
 
-/// How a watched child ended.
-#[derive(Debug)]
-pub struct Watched {
-    /// Its exit status.
-    pub status: ExitStatus,
-    /// The end of what it wrote to standard error.
-    pub tail: String,
-    /// It wrote nothing for too long, and was ended.
-    pub stalled: bool,
-}
-
-/// How often a watched child is looked at when it says nothing.
-const WATCH_EVERY: Duration = Duration::from_millis(50);
-/// A longer time between two looks means that we were stopped or asleep ourselves.
-const MOST_IDLE_PER_LOOK: Duration = Duration::from_secs(1);
-/// How long a watched child may take to end after SIGTERM.
-const WATCH_GRACE: Duration = Duration::from_secs(5);
-/// A line longer than this is no line of ours.
-const MAX_LINE_BYTES: usize = 1 << 20;
-
 impl Tool<'_> {
-    /// Runs it in a process group of its own and hands each line of its standard output to `on_line`. The group is
-    /// ended (SIGTERM, then SIGKILL) when `cancelled` says so or no output came for `stall`.
-    ///
-    /// # Errors
-    /// The program is missing ([`Exit::Unavailable`]) or cannot be started or read.
-    pub fn watch(
-        &self,
-        args: &[&OsStr],
-        stall: Duration,
-        mut on_line: impl FnMut(&str),
-        cancelled: impl Fn() -> bool,
-    ) -> anyhow::Result<Watched> {
-        let mut log = tempfile::tempfile().context("cannot create a temporary file")?;
-        let mut child = Group(self.spawn_group(args, &log)?);
-        let output = child.0.stdout.take().context("the child has no output")?;
-        let watched = |stalled, status, log: &mut File| Watched {
-            status,
-            tail: read_tail(log).unwrap_or_default(),
-            stalled,
-        };
-        let mut lines = Lines::new(output);
-        let (mut idle, mut looked) = (Duration::ZERO, Instant::now());
-        loop {
-            if cancelled() {
-                return Ok(watched(false, child.end()?, &mut log));
-            }
-            let more = lines.read(WATCH_EVERY, &mut on_line)?;
-            let passed = looked.elapsed();
-            looked = Instant::now();
-            match more {
-                Some(0) => idle += passed.min(MOST_IDLE_PER_LOOK),
-                Some(_) => idle = Duration::ZERO,
-                None => {
-                    let status = wait(&mut child.0, &cancelled)
-                        .with_context(|| format!("cannot wait for {}", self.program.display()))?;
-                    return Ok(watched(false, status, &mut log));
-                }
-            }
-            if idle >= stall {
-                return Ok(watched(true, child.end()?, &mut log));
-            }
-        }
-    }
-
     #[expect(unsafe_code, reason = "asks the kernel to end the child with us")]
-    fn spawn_group(&self, args: &[&OsStr], log: &File) -> anyhow::Result<Child> {
+    fn spawn_group(&self, args: &[&OsStr], mark: &str) -> anyhow::Result<Child> {
         let mut command = self.command(args)?;
         command
+            .env(descendants::MARK, mark)
             .stdout(Stdio::piped())
-            .stderr(log.try_clone()?)
+            .stderr(Stdio::piped())
             .process_group(0);
         let parent = rustix::process::getpid();
         let before_exec = self.before_exec.clone();
@@ -277,94 +223,18 @@ impl Tool<'_> {
                 if rustix::process::getppid() != Some(parent) {
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
+                // Whatever we were started with stays ours. Kernels before 5.11 cannot do it, nor do they have
+                // Landlock, of which the user is told; so its failure says nothing new.
+                libc::syscall(
+                    libc::SYS_close_range,
+                    3,
+                    libc::c_uint::MAX,
+                    libc::CLOSE_RANGE_CLOEXEC,
+                );
                 before_exec.as_ref().map_or(Ok(()), |fence| fence())
             });
         }
         command.spawn().map_err(|error| self.cannot_start(error))
-    }
-}
-
-/// A child that leads a process group; what is left of the group goes with it.
-struct Group(Child);
-
-impl Group {
-    fn signal(&self, signal: Signal) {
-        let _ = kill_process_group(Pid::from_child(&self.0), signal);
-    }
-
-    fn end(&mut self) -> io::Result<ExitStatus> {
-        self.signal(Signal::TERM);
-        let asked = Instant::now();
-        while asked.elapsed() < WATCH_GRACE {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(status);
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-        self.signal(Signal::KILL);
-        self.0.wait()
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Also what a child that ended well has left running in its group.
-        self.signal(Signal::KILL);
-        let _ = self.0.wait();
-    }
-}
-
-/// Lines of a child's output, read without waiting for ever.
-struct Lines {
-    output: ChildStdout,
-    begun: Vec<u8>,
-}
-
-impl Lines {
-    fn new(output: ChildStdout) -> Self {
-        Self {
-            output,
-            begun: Vec::new(),
-        }
-    }
-
-    /// Waits up to `timeout` for output and hands on what lines it completes; gives the number of bytes that came, `None`
-    /// at the end.
-    fn read(
-        &mut self,
-        timeout: Duration,
-        on_line: &mut impl FnMut(&str),
-    ) -> io::Result<Option<usize>> {
-        let mut ready = [PollFd::new(&self.output, PollFlags::IN)];
-        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
-        match poll(&mut ready, Some(&timeout)) {
-            Ok(0) | Err(Errno::INTR) => return Ok(Some(0)),
-            Ok(_) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let mut bytes = [0; 16 * 1024];
-        let n = match self.output.read(&mut bytes) {
-            Ok(n) => n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Some(0)),
-            Err(error) => return Err(error),
-        };
-        if n == 0 {
-            if !self.begun.is_empty() {
-                on_line(&String::from_utf8_lossy(&self.begun));
-                self.begun.clear();
-            }
-            return Ok(None);
-        }
-        for part in bytes[..n].split_inclusive(|&byte| byte == b'\n') {
-            if self.begun.len() + part.len() <= MAX_LINE_BYTES {
-                self.begun.extend_from_slice(part);
-            }
-            if part.ends_with(b"\n") {
-                on_line(String::from_utf8_lossy(&self.begun).trim_end());
-                self.begun.clear();
-            }
-        }
-        Ok(Some(n))
     }
 }
 
@@ -373,10 +243,11 @@ mod tests {
     use super::*;
     use std::os::unix::process::ExitStatusExt as _;
 
-    fn sh() -> Tool<'static> {
+    pub(super) fn sh() -> Tool<'static> {
         Tool {
             program: OsStr::new("sh"),
             missing: "",
+            inherits: &KEPT,
             env: &[],
             folder: None,
             before_exec: None,
@@ -477,59 +348,5 @@ mod tests {
         assert!(find_program(OsStr::new("sh")).unwrap().is_absolute());
         assert_eq!(find_program(OsStr::new("no-such-program")), None);
         assert_eq!(find_program(OsStr::new("/a/b")), Some("/a/b".into()));
-    }
-
-    fn watch_shell(
-        script: &str,
-        stall: Duration,
-        cancelled: impl Fn() -> bool,
-    ) -> (Watched, Vec<String>) {
-        let mut lines = Vec::new();
-        let args = ["-c", script].map(OsStr::new);
-        let on_line = |line: &str| lines.push(line.to_owned());
-        let watched = sh().watch(&args, stall, on_line, cancelled).unwrap();
-        (watched, lines)
-    }
-
-    #[test]
-    fn a_watched_child_hands_on_its_lines_and_its_last_words() {
-        let script = "echo one; echo two; printf three; echo oh >&2; exit 4";
-        let (watched, lines) = watch_shell(script, Duration::from_mins(1), || false);
-        assert_eq!(lines, ["one", "two", "three"]);
-        assert_eq!((watched.status.code(), watched.stalled), (Some(4), false));
-        assert_eq!(watched.tail.trim(), "oh");
-    }
-
-    #[test]
-    fn a_child_that_says_nothing_is_ended_with_all_it_started() {
-        let folder = tempfile::tempdir().unwrap();
-        let pid = folder.path().join("pid");
-        let script = format!("sleep 1000 & echo $! > '{}'; wait", pid.display());
-        let (watched, _) = watch_shell(&script, Duration::from_millis(300), || false);
-        assert!(watched.stalled);
-        let grandchild = std::fs::read_to_string(&pid).unwrap();
-        let state = Path::new("/proc").join(grandchild.trim()).join("stat");
-        // Gone, or a zombie until whoever adopted it looks.
-        let is_running =
-            || std::fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z "));
-        let asked = Instant::now();
-        while is_running() && asked.elapsed() < Duration::from_secs(20) {
-            thread::sleep(LOOK_EVERY);
-        }
-        assert!(!is_running());
-    }
-
-    #[test]
-    fn a_child_that_keeps_talking_is_not_stuck() {
-        let script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.1; done";
-        let (watched, lines) = watch_shell(script, Duration::from_secs(5), || false);
-        assert_eq!((watched.stalled, lines.len()), (false, 6));
-    }
-
-    #[test]
-    fn a_stopped_child_can_be_cancelled() {
-        let (watched, _) = watch_shell("kill -STOP $$", Duration::from_millis(200), || false);
-        assert!(watched.stalled);
-        assert_eq!(watched.status.signal(), Some(9));
     }
 }

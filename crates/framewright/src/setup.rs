@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     durable,
     exit::{Exit, OrExit as _, fail},
-    process::{Ended, Tool},
+    process::{Ended, KEPT, Tool},
     screen::{Line, Screen},
     signals,
 };
@@ -252,6 +252,7 @@ fn python(work: &Path, args: &[&OsStr], cancelled: impl Fn() -> bool) -> anyhow:
     let tool = Tool {
         program: OsStr::new("python3"),
         missing: "install it with apt-get install python3 python3-pip",
+        inherits: &KEPT,
         env: &env,
         folder: Some(&folder),
         before_exec: None,

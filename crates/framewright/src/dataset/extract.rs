@@ -8,16 +8,19 @@
 //! ```
 //! The worker (`worker`) is this program again. It trusts nothing of the video, and this side trusts nothing of the
 //! worker: what it leaves is looked at by name and kind, and everything it says has a bound. `protocol` is what they say
-//! to each other, `fence` what keeps the worker in, `measure` what is measured of a frame.
+//! to each other, `fence` what keeps the worker in, `rules` what it is watched for from outside, `measure` what is
+//! measured of a frame.
 //!
 //! Invariant: `frames` is there whole or not at all, and only pictures that a row names are in it.
 
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, absolute};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -30,8 +33,8 @@ use crate::dataset::readback::fits::check_frames;
 use crate::dataset::record::Extracted;
 use crate::dataset::trouble::{Class, Setback, Trouble, of_process};
 use crate::exit::{Exit, fail};
-use crate::process::{Tool, Watched};
-use protocol::{Extract, Line, RESULT_FILE, Request, Task};
+use crate::process::{Fault, Limits, Tool, Watched};
+use protocol::{Extract, Line, RESULT_FILE, Request, Said, Task};
 
 pub use protocol::{Verified, Write};
 pub use worker::work;
@@ -39,6 +42,7 @@ pub use worker::work;
 mod fence;
 mod measure;
 mod protocol;
+mod rules;
 mod worker;
 
 /// Our own program, whatever became of its file since it was started.
@@ -50,6 +54,10 @@ const NEW_FRAMES: &str = "frames.new";
 const MAX_RESULT_BYTES: u64 = 512 << 20;
 /// What ends sooner than this has not used up its time of the processor, on however many cores.
 const LEAST_OF_TIME_LIMIT: Duration = Duration::from_secs(20);
+/// Of what a worker says at once: a few words, twice a second.
+const MAX_LINES_BYTES: u64 = 2 << 20;
+/// What a worker gets of our environment: where its libraries are, if not where they usually are.
+const INHERITED: [&str; 1] = ["LD_LIBRARY_PATH"];
 /// Lines of a worker's last words that are kept.
 const DETAILS: usize = 20;
 
@@ -135,7 +143,8 @@ fn extract_to(
     let worker = Worker {
         program: job.program,
         file: job.file,
-        folder: new,
+        folder: Some(new),
+        threads: job.threads,
         stall: Duration::try_from_secs_f64(config.stall_timeout).unwrap_or(Duration::MAX),
     };
     let last = worker.run(&request, cancelled, on_event)?;
@@ -148,14 +157,13 @@ fn extract_to(
 }
 
 /// Whether a file is a whole video: all its packets can be read, as many as it announces, and its beginning and its end
-/// decode. `folder` may be written to by the worker, but is not.
+/// decode. Nothing is written.
 ///
 /// # Errors
 /// As [`extract`]; a file that is cut off is [`Class::Truncated`].
 pub fn verify_file(
     program: &str,
     file: &Path,
-    folder: &Path,
     config: &ExtractConfig,
     cancelled: &dyn Fn() -> bool,
     on_event: &mut dyn FnMut(Event),
@@ -167,7 +175,8 @@ pub fn verify_file(
     let worker = Worker {
         program,
         file,
-        folder,
+        folder: None,
+        threads: 1,
         stall: Duration::try_from_secs_f64(config.stall_timeout).unwrap_or(Duration::MAX),
     };
     match worker.run(&request, cancelled, on_event)? {
@@ -179,7 +188,9 @@ pub fn verify_file(
 struct Worker<'a> {
     program: &'a str,
     file: &'a Path,
-    folder: &'a Path,
+    /// Where it may write.
+    folder: Option<&'a Path>,
+    threads: usize,
     stall: Duration,
 }
 
@@ -192,37 +203,64 @@ impl Worker<'_> {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Option<Line>, Setback> {
         let request = serde_json::to_string(request).context("cannot write the request")?;
-        let request = OsString::from(request);
-        let args = [
-            OsStr::new("dataset-worker"),
-            OsStr::new("--"),
-            &request,
-            self.file.as_os_str(),
-            self.folder.as_os_str(),
-        ];
+        // It works in `/`.
+        let file = absolute(self.file).map_err(of_folder)?;
+        let folder = self.folder.map(absolute).transpose().map_err(of_folder)?;
+        let mut args = ["dataset-worker", "--", request.as_str()]
+            .map(OsStr::new)
+            .to_vec();
+        args.push(file.as_os_str());
+        args.extend(folder.as_deref().map(Path::as_os_str));
         let tool = Tool {
             program: OsStr::new(self.program),
             missing: "it is this program itself",
+            inherits: &INHERITED,
             env: &[],
             folder: None,
             before_exec: None,
         };
-        let (mut last, begun) = (None, Instant::now());
+        let said = Cell::new(Said::default());
+        let broken = OnceCell::new();
+        let check = |pid| {
+            let rule = rules::broken(pid, self.threads, folder.as_deref(), said.get().pictures)?;
+            Some(broken.get_or_init(|| rule).message.clone())
+        };
+        let limits = Limits {
+            stall: self.stall,
+            total: rules::total(&file),
+            lines_bytes: MAX_LINES_BYTES,
+            check: &check,
+        };
+        let (mut last, mut unfenced, begun) = (None, false, Instant::now());
         let on_line = |line: &str| match serde_json::from_str(line) {
-            Ok(Line::Progress { frames, pictures }) => {
+            Ok(Line::Progress(now)) => {
+                let before = said.replace(now);
+                let (frames, pictures) = (now.frames, now.pictures);
                 on_event(Event::Progress { frames, pictures });
+                now.goes_on_from(before)
             }
-            Ok(Line::Unfenced(missing)) => on_event(Event::Unfenced(missing)),
-            Ok(line) => last = Some(line),
-            Err(_) => {}
+            Ok(Line::Unfenced(missing)) => {
+                if !std::mem::replace(&mut unfenced, true) {
+                    on_event(Event::Unfenced(missing));
+                }
+                false
+            }
+            Ok(line) => {
+                last = Some(line);
+                false
+            }
+            Err(_) => false,
         };
         let watched = tool
-            .watch(&args, self.stall, on_line, cancelled)
+            .watch(&args, &limits, on_line, cancelled)
             .map_err(of_process)?;
         if cancelled() {
             return Err(Setback::Stopped);
         }
-        self.judge(&watched, begun.elapsed(), last)
+        match broken.into_inner() {
+            Some(trouble) => Err(trouble.into()),
+            None => self.judge(&watched, begun.elapsed(), last),
+        }
     }
 
     fn judge(
@@ -236,9 +274,18 @@ impl Worker<'_> {
             let kept = lines.len().saturating_sub(DETAILS);
             lines[kept..].iter().map(|&line| line.to_owned()).collect()
         };
-        if watched.stalled {
-            let secs = self.stall.as_secs_f64();
-            let message = format!("its decoding was stuck: nothing came for {secs} seconds");
+        if let Some(fault) = &watched.fault {
+            let message = match fault {
+                Fault::Stalled => {
+                    let secs = self.stall.as_secs_f64();
+                    format!("its decoding was stuck: nothing came for {secs} seconds")
+                }
+                Fault::Late => {
+                    let secs = rules::total(self.file).as_secs();
+                    format!("its decoding took more than {secs} seconds by the clock")
+                }
+                fault => odd(&fault.to_string()).message,
+            };
             return Err(with_details(Class::BadInput, message, details()).into());
         }
         if let Some(Line::Trouble(trouble)) = last {
@@ -338,8 +385,10 @@ fn read_result(new: &Path) -> Result<Extracted, Setback> {
     extracted.map_err(|_| odd("its result cannot be read").into())
 }
 
+/// A file with one name, and without set-user-ID and its like.
 fn is_plain_file(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+    fs::symlink_metadata(path)
+        .is_ok_and(|it| it.is_file() && it.nlink() <= 1 && it.mode() & 0o7000 == 0)
 }
 
 /// Every row has the names it must have, and the folder holds the pictures of the rows and nothing else.

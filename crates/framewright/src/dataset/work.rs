@@ -139,7 +139,7 @@ impl Job {
             if is_local(video) {
                 Ok(())
             } else {
-                self.verify(path, folder, stated_secs)
+                self.verify(path, stated_secs)
             }
         };
         let fetched = self
@@ -152,12 +152,11 @@ impl Job {
     }
 
     /// Whether a fetched file is a whole video, as long as the site says it is.
-    fn verify(&self, path: &Path, folder: &Path, stated_secs: Option<f64>) -> Result<(), Setback> {
+    fn verify(&self, path: &Path, stated_secs: Option<f64>) -> Result<(), Setback> {
         let config = &self.config.extract;
         let cancelled = || self.cancelled();
         let mut on_event = |event| self.note_fence(event);
-        let verified =
-            extract::verify_file(OWN_PROGRAM, path, folder, config, &cancelled, &mut on_event)?;
+        let verified = extract::verify_file(OWN_PROGRAM, path, config, &cancelled, &mut on_event)?;
         let Some(stated) = stated_secs else {
             return Ok(());
         };

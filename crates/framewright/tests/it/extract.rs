@@ -244,16 +244,7 @@ fn what_is_no_video_or_names_other_files_is_bad_input() {
 fn a_cut_file_is_extracted_with_a_note_and_not_verified() {
     let env = TestEnv::new();
     let film = film(&env, "film.mkv", "-c:v libx264 -g 50");
-    let verify = |file: &Path| {
-        verify_file(
-            PROGRAM,
-            file,
-            &env.path(""),
-            &every(1.0),
-            &|| false,
-            &mut |_| {},
-        )
-    };
+    let verify = |file: &Path| verify_file(PROGRAM, file, &every(1.0), &|| false, &mut |_| {});
     let whole = verify(&film).unwrap();
     assert_eq!(
         (whole.width, whole.video_packets, whole.notes.len()),

@@ -1,13 +1,16 @@
-//! What keeps a decoder that was taken over by its input from the rest of the machine: limits of the process, and
-//! Landlock. Set before the file is opened, and never lifted.
+//! What keeps a decoder that was taken over by its input from the rest of the machine: limits of the process, Landlock,
+//! and a list of system calls. Set before the file is opened, and never lifted.
 //!
 //! | | may |
 //! |---|---|
-//! | read | the video, and libraries |
-//! | write | one folder |
-//! | connect by TCP | nowhere, where the kernel is 6.7 or newer |
-//! | memory | 4 GiB of data |
+//! | read | the video |
+//! | write | files in one folder, of at most 1 GiB each |
+//! | connect | nowhere |
+//! | start | threads; no process, no code that was not loaded before |
+//! | memory | 4 GiB of data; shared mappings are refused, and the address space is limited beside |
 //! | time | half an hour and a second for each 50 kB of the file, of the processor |
+//!
+//! The run watches the rest from outside: time by the clock, output, threads and what the folder holds.
 
 use std::fs;
 use std::path::Path;
@@ -25,62 +28,80 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use crate::dataset::config::SandboxMode;
 use crate::exit::{Exit, fail};
 
-/// Where programs keep what they load.
-const LIBRARIES: [&str; 4] = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache"];
+mod system_calls;
+
 /// Most memory of the worker's own data.
 pub(super) const DATA_BYTES: u64 = 4 << 30;
+/// Addresses beside those of data: libraries, and what is reserved and never touched.
+const OTHER_BYTES: u64 = 2 << 30;
+/// Addresses for each thread of the decoder, with its share of the others: their stacks, and heaps of 128 MiB that glibc
+/// reserves to use a part of.
+const THREAD_BYTES: u64 = 256 << 20;
 /// Largest file it may write: a picture, or the rows of all frames.
 const FILE_BYTES: u64 = 1 << 30;
 const OPEN_FILES: u64 = 64;
 
-/// Limits of this process, for a video of so many bytes.
+/// Seconds of the processor for a video of so many bytes.
+pub(super) fn cpu_secs(file_bytes: u64) -> u64 {
+    1800 + file_bytes / 50_000
+}
+
+/// Limits of this process, for a video of so many bytes that so many threads decode.
 ///
 /// # Errors
 /// The system refuses a limit.
-pub(super) fn limit(file_bytes: u64) -> anyhow::Result<()> {
+pub(super) fn limit(file_bytes: u64, threads: usize) -> anyhow::Result<()> {
     // A write beyond the limit is then an error and not the end.
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::<AtomicBool>::default())
         .context("cannot watch for SIGXFSZ")?;
-    for (resource, limit) in [
-        (Resource::Core, 0),
-        (Resource::Nofile, OPEN_FILES),
-        (Resource::Fsize, FILE_BYTES),
-        (Resource::Data, DATA_BYTES),
-        (Resource::Cpu, 1800 + file_bytes / 50_000),
+    let addresses = DATA_BYTES + OTHER_BYTES + THREAD_BYTES.saturating_mul(threads as u64);
+    let secs = cpu_secs(file_bytes);
+    for (resource, limit, last) in [
+        (Resource::Core, 0, 0),
+        (Resource::Nofile, OPEN_FILES, OPEN_FILES),
+        (Resource::Fsize, FILE_BYTES, FILE_BYTES),
+        (Resource::Data, DATA_BYTES, DATA_BYTES),
+        // Counts shared mappings as well, where the kernel does not refuse them.
+        (Resource::As, addresses, addresses),
+        // The signal of the first limit says what it is for; that of the last cannot be ignored.
+        (Resource::Cpu, secs, secs + 5),
     ] {
         let both = Rlimit {
             current: Some(limit),
-            maximum: Some(limit),
+            maximum: Some(last),
         };
         setrlimit(resource, both).with_context(|| format!("cannot limit {resource:?}"))?;
     }
     Ok(())
 }
 
-/// Fences in the calling thread and those it starts: `file` may be read, `folder` written to. Gives what of it the system
-/// does not have.
+/// Fences in this process, which must not have started a thread: `file` may be read, `folder`, if any, written to, and only the
+/// system calls be made that decoding needs. Gives what of it the system does not have.
 ///
 /// # Errors
 /// With [`SandboxMode::Require`], when anything is missing ([`Exit::Unavailable`]).
 pub(super) fn enclose(
     file: &Path,
-    folder: &Path,
+    folder: Option<&Path>,
     mode: SandboxMode,
 ) -> anyhow::Result<Option<String>> {
     if mode == SandboxMode::Off {
         return Ok(None);
     }
-    let missing = match restrict(file, folder).map(|status| status.ruleset) {
-        Ok(RulesetStatus::FullyEnforced) => return Ok(None),
-        Ok(RulesetStatus::PartiallyEnforced) => {
-            "this kernel fences in the decoder in part only; it needs Linux 6.12 for all of it"
-                .into()
-        }
-        Ok(RulesetStatus::NotEnforced) => {
-            "this kernel has no Landlock: the decoder may read and write all that you may".into()
-        }
-        Err(error) => format!("the decoder is not fenced in: {error}"),
-    };
+    let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let files = enclose_files(file, folder).or_else(|| {
+        // Landlock holds for the calling thread and those it starts.
+        (threads > 1)
+            .then(|| "a library started threads that may read and write all that you may".into())
+    });
+    let calls = system_calls::restrict()
+        .err()
+        .map(|error| format!("the decoder may make any system call: {error:#}"));
+    let missing: Vec<String> = files.into_iter().chain(calls).collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let missing = missing.join("; ");
     if mode == SandboxMode::Require {
         let message = format!("{missing}; allow that with sandbox = \"auto\" in [extract]");
         return Err(fail(Exit::Unavailable, message));
@@ -88,7 +109,22 @@ pub(super) fn enclose(
     Ok(Some(missing))
 }
 
-fn restrict(file: &Path, folder: &Path) -> Result<RestrictionStatus, RulesetError> {
+/// Gives what of the fence around files and connections the kernel does not have.
+fn enclose_files(file: &Path, folder: Option<&Path>) -> Option<String> {
+    match restrict(file, folder).map(|status| status.ruleset) {
+        Ok(RulesetStatus::FullyEnforced) => None,
+        Ok(RulesetStatus::PartiallyEnforced) => Some(
+            "this kernel fences in the decoder in part only; it needs Linux 6.12 for all of it"
+                .into(),
+        ),
+        Ok(RulesetStatus::NotEnforced) => Some(
+            "this kernel has no Landlock: the decoder may read and write all that you may".into(),
+        ),
+        Err(error) => Some(format!("the decoder is not fenced in: {error}")),
+    }
+}
+
+fn restrict(file: &Path, folder: Option<&Path>) -> Result<RestrictionStatus, RulesetError> {
     let writing = AccessFs::ReadFile
         | AccessFs::ReadDir
         | AccessFs::WriteFile
@@ -101,13 +137,9 @@ fn restrict(file: &Path, folder: &Path) -> Result<RestrictionStatus, RulesetErro
         .handle_access(AccessNet::from_all(ABI::V4))?
         .scope(Scope::from_all(ABI::V6))?
         .create()?
-        .add_rules(path_beneath_rules(
-            LIBRARIES,
-            AccessFs::ReadFile | AccessFs::ReadDir,
-        ))?
         // A path that is not there gives no rule: opening it tells why.
         .add_rules(path_beneath_rules([file], AccessFs::ReadFile))?
-        .add_rules(path_beneath_rules([folder], writing))?
+        .add_rules(path_beneath_rules(folder, writing))?
         .restrict_self()
 }
 
@@ -134,7 +166,7 @@ mod tests {
         fs::write(&secret, "secret").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        match enclose(&video, &folder, SandboxMode::Auto).unwrap() {
+        match enclose_files(&video, Some(&folder)) {
             None => {}
             Some(missing) => return println!("skipped: {missing}"),
         }
@@ -145,7 +177,7 @@ mod tests {
         fs::write(folder.join("1.jpg"), "picture").unwrap();
         assert_eq!(fs::read(folder.join("1.jpg")).unwrap(), b"picture");
         fs::remove_file(folder.join("1.jpg")).unwrap();
-        assert!(fs::read_dir("/usr").is_ok());
+        denied(fs::read_dir("/usr").map(drop));
         denied(fs::read(&secret).map(drop));
         denied(fs::read("/etc/passwd").map(drop));
         denied(fs::read_dir(outside.path()).map(drop));
@@ -161,7 +193,11 @@ mod tests {
     #[test]
     fn no_fence_is_asked_for_and_none_is_set() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = enclose(&folder.path().join("none"), folder.path(), SandboxMode::Off);
+        let missing = enclose(
+            &folder.path().join("none"),
+            Some(folder.path()),
+            SandboxMode::Off,
+        );
         assert_eq!(missing.unwrap(), None);
         assert!(fs::read("/etc/passwd").is_ok());
     }

@@ -58,14 +58,34 @@ pub enum Write {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
-    /// It goes on: frames looked at and pictures written.
-    Progress { frames: u64, pictures: u64 },
+    /// It goes on.
+    Progress(Said),
     /// What of the fence the system does not have.
     Unfenced(String),
     /// The video has trouble; the last line.
     Trouble(Trouble),
     /// The file is a video; the last line.
     Verified(Verified),
+}
+
+/// How far it says that it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// Steps of its work, such as packets read.
+    pub steps: u64,
+    /// Frames looked at.
+    pub frames: u64,
+    /// Pictures written.
+    pub pictures: u64,
+}
+
+impl Said {
+    /// Whether more is done than before, and nothing undone.
+    pub(super) fn goes_on_from(self, before: Self) -> bool {
+        self.steps > before.steps
+            && self.frames >= before.frames
+            && self.pictures >= before.pictures
+    }
 }
 
 /// What is known of a file that was read to its end.

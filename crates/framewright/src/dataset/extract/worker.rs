@@ -5,6 +5,7 @@
 //!  "decode", one thread                    "encode", one or more threads         "rows"
 //! ```
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use framewright_hash::Measurer;
 use framewright_media::{
     Error, Health, Interrupt, Next, Orientation, Picture, PictureError, PictureKind, PlanarRgb,
@@ -23,12 +25,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::fence;
 use super::measure::{Survivors, measure};
-use super::protocol::{Extract, Line, RESULT_FILE, Request, Task, Verified};
+use super::protocol::{Extract, Line, RESULT_FILE, Request, Said, Task, Verified};
 use crate::cli::WorkerArgs;
 use crate::dataset::config::{Every, PictureFormat};
 use crate::dataset::record::{Extracted, Frame};
 use crate::dataset::trouble::{Class, Trouble, is_of_machine};
-use crate::exit::{Exit, OrExit as _};
+use crate::exit::{Exit, OrExit as _, fail};
 
 /// How often it says that it goes on, while it does.
 const SAY_EVERY: Duration = Duration::from_millis(500);
@@ -43,13 +45,23 @@ const WINDOW: usize = 4;
 pub fn work(args: &WorkerArgs) -> anyhow::Result<Exit> {
     let request: Request = serde_json::from_str(&args.request).or_exit(Exit::Usage)?;
     set_log_warnings(false);
-    fence::limit(fence::size_of(&args.file))?;
-    if let Some(missing) = fence::enclose(&args.file, &args.folder, request.sandbox)? {
+    let threads = match &request.task {
+        Task::Verify => 1,
+        Task::Extract(extract) => extract.threads,
+    };
+    let (file, folder) = (&args.file, args.folder.as_deref());
+    // No folder of the user's is that of a process that may be taken over.
+    env::set_current_dir("/").context("cannot leave the folder")?;
+    fence::limit(fence::size_of(file), threads)?;
+    if let Some(missing) = fence::enclose(file, folder, request.sandbox)? {
         say(&Line::Unfenced(missing));
     }
-    let done = match &request.task {
-        Task::Verify => check(&args.file).map(|verified| say(&Line::Verified(verified))),
-        Task::Extract(extract) => extract_to(extract, &args.file, &args.folder),
+    let done = match (&request.task, folder) {
+        (Task::Verify, _) => check(file).map(|verified| say(&Line::Verified(verified))),
+        (Task::Extract(extract), Some(folder)) => extract_to(extract, file, folder),
+        (Task::Extract(_), None) => {
+            return Err(fail(Exit::Usage, "there is no folder to write to"));
+        }
     };
     match done {
         Ok(()) => Ok(Exit::Ok),
@@ -78,6 +90,7 @@ struct Pulse(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
+    steps: AtomicU64,
     frames: AtomicU64,
     pictures: AtomicU64,
     said: Mutex<Option<Instant>>,
@@ -85,15 +98,17 @@ struct Counts {
 
 impl Pulse {
     fn beat(&self) {
+        self.0.steps.fetch_add(1, Ordering::Relaxed);
         let mut said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_some_and(|said| said.elapsed() < SAY_EVERY) {
             return;
         }
         *said = Some(Instant::now());
-        say(&Line::Progress {
+        say(&Line::Progress(Said {
+            steps: self.0.steps.load(Ordering::Relaxed),
             frames: self.0.frames.load(Ordering::Relaxed),
             pictures: self.0.pictures.load(Ordering::Relaxed),
-        });
+        }));
     }
 }
 

@@ -123,7 +123,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::process::Tool;
+    use crate::process::{KEPT, Limits, Tool};
 
     const TRIES: &str = r#"
 import os, socket, sys
@@ -167,6 +167,7 @@ tried("large", lambda: open(sys.argv[3] + "/c", "wb").write(bytes(200000)))
         let tool = Tool {
             program: OsStr::new("python3"),
             missing: "",
+            inherits: &KEPT,
             env: &[],
             folder: None,
             before_exec: Some(around(&[&folder], port(&proxy), 100_000)),
@@ -175,8 +176,17 @@ tried("large", lambda: open(sys.argv[3] + "/c", "wb").write(bytes(200000)))
         let args = ["-I", "-c", TRIES, &one, &two].map(OsStr::new);
         let args: Vec<&OsStr> = args.into_iter().chain([folder.as_os_str()]).collect();
         let mut lines = Vec::new();
-        let on_line = |line: &str| lines.push(line.to_owned());
-        let watched = tool.watch(&args, Duration::from_mins(1), on_line, || false);
+        let on_line = |line: &str| {
+            lines.push(line.to_owned());
+            true
+        };
+        let limits = Limits {
+            stall: Duration::from_mins(1),
+            total: Duration::MAX,
+            lines_bytes: 1 << 20,
+            check: &|_| None,
+        };
+        let watched = tool.watch(&args, &limits, on_line, || false);
         let expected = [
             "proxy done",
             "other refused",

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::INSTALLED;
 use crate::dataset::trouble::{Class, Trouble};
-use crate::process::{BeforeExec, Tool, Watched, find_program};
+use crate::process::{BeforeExec, KEPT, Limits, Tool, Watched, find_program};
 
 /// Runs the module `yt_dlp` of the folder that is the first argument: a folder of packages, or one that such a folder is
 /// installed in. It comes after Python's own modules, which nothing in it may stand in for.
@@ -117,7 +117,7 @@ impl Launch {
         args: &[OsString],
         place: &Place,
         stall: Duration,
-        on_line: impl FnMut(&str),
+        mut on_line: impl FnMut(&str),
         cancelled: impl Fn() -> bool,
     ) -> anyhow::Result<Watched> {
         let [home, proxy] = [place.home.as_os_str(), OsStr::new(place.proxy)];
@@ -157,11 +157,24 @@ impl Launch {
         let tool = Tool {
             program: self.program.as_os_str(),
             missing: "run framewright setup --yt-dlp",
+            inherits: &KEPT,
             env: &env,
             folder: Some(place.home),
             before_exec: place.fence.clone(),
         };
-        tool.watch(&all, stall, on_line, cancelled)
+        let limits = Limits {
+            stall,
+            // `cancelled` knows of it.
+            total: Duration::MAX,
+            // A playlist comes at once.
+            lines_bytes: 64 << 20,
+            check: &|_| None,
+        };
+        let on_line = |line: &str| {
+            on_line(line);
+            true
+        };
+        tool.watch(&all, &limits, on_line, cancelled)
     }
 }
 
@@ -278,7 +291,7 @@ mod tests {
                 name if name.starts_with("PYTHON") => Some("1"),
                 "YTDLP_NO_PLUGINS" => Some("1"),
                 "SHLVL" | "_" | "OLDPWD" => None,
-                name if crate::process::KEPT.contains(&name) => None,
+                name if KEPT.contains(&name) => None,
                 other => panic!("{other} is handed on: {lines:#?}"),
             };
             assert!(expected.is_none_or(|expected| value == expected), "{line}");

@@ -18,7 +18,7 @@ use crate::dataset::download::pause::Stopped;
 use crate::dataset::download::proxy::Proxy;
 use crate::dataset::download::speed::SpeedFloor;
 use crate::dataset::trouble::{Class, Setback, Trouble};
-use crate::process::Watched;
+use crate::process::{Fault, Watched};
 
 /// A run of yt-dlp that is wanted.
 pub(super) struct Call<'a> {
@@ -107,20 +107,21 @@ impl YtDlp {
         }
         let failed = !watched.status.success();
         let network = |message: String| Some(Trouble::new(Class::Network, message));
-        let trouble = match speed.trouble.take() {
-            Some(trouble) => Some(trouble),
-            None if watched.stalled => {
+        let trouble = match (speed.trouble.take(), &watched.fault) {
+            (Some(trouble), _) => Some(trouble),
+            (None, Some(Fault::Stalled)) => {
                 network(format!("yt-dlp said nothing for {} s", stall.as_secs_f64()))
             }
-            None if failed && proxy.is_exhausted() => {
+            (None, Some(fault)) => network(format!("yt-dlp was ended: {fault}")),
+            (None, None) if failed && proxy.is_exhausted() => {
                 let message = format!("it sent more than {} bytes in all", call.most_bytes);
                 Some(Trouble::new(Class::TooLarge, message))
             }
-            None if failed && begin.elapsed() > call.left => network(format!(
+            (None, None) if failed && begin.elapsed() > call.left => network(format!(
                 "yt-dlp was not done within {} s",
                 config.total_timeout
             )),
-            None => None,
+            (None, None) => None,
         };
         if let Some(mut trouble) = trouble {
             trouble.details = classes::last_lines(&watched.tail, &self.version);
