@@ -234,10 +234,13 @@ impl Worker<'_> {
         let (mut last, mut unfenced, begun) = (None, false, Instant::now());
         let on_line = |line: &str| match serde_json::from_str(line) {
             Ok(Line::Progress(now)) => {
-                let before = said.replace(now);
-                let (frames, pictures) = (now.frames, now.pictures);
-                on_event(Event::Progress { frames, pictures });
-                now.goes_on_from(before)
+                let goes_on = now.goes_on_from(said.get());
+                if goes_on {
+                    let (frames, pictures) = (now.frames, now.pictures);
+                    on_event(Event::Progress { frames, pictures });
+                    said.set(now);
+                }
+                goes_on
             }
             Ok(Line::Unfenced(missing)) => {
                 if !std::mem::replace(&mut unfenced, true) {

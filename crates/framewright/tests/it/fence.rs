@@ -298,8 +298,9 @@ fn trouble_with(env: &TestEnv, name: &str, script: &str, stall_secs: f64) -> Tro
 #[test]
 fn a_worker_that_says_the_same_progress_again_and_again_is_ended_as_stuck() {
     let env = TestEnv::new();
-    let script =
-        r#"while :; do echo '{"progress":{"steps":7,"frames":1,"pictures":1}}'; sleep 0.05; done"#;
+    let script = r#"while :; do for n in 7 8; do
+        echo "{\"progress\":{\"steps\":$n,\"frames\":1,\"pictures\":1}}"; sleep 0.05
+    done; done"#;
     let trouble = trouble_with(&env, "drips", script, 1.0);
     assert_eq!(trouble.class, Class::BadInput);
     assert!(trouble.message.contains("was stuck"), "{trouble}");
