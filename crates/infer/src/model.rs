@@ -89,6 +89,19 @@ impl Model {
     /// [`Error::Processor`] for a `FRAMEWRIGHT_ISA` that this processor does not have;
     /// [`Error::MissingLibrary`] and [`Error::Library`] when ONNX Runtime is needed and is not there.
     pub fn open(name_or_path: impl AsRef<Path>, choice: Choice) -> Result<Self, Error> {
+        Self::open_within(name_or_path, choice, u64::MAX)
+    }
+
+    /// As [`open`](Self::open), where running it on those pictures takes no more than `memory_bytes`, as far as the file
+    /// states its sizes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::Model`] for a network that takes more.
+    pub fn open_within(
+        name_or_path: impl AsRef<Path>,
+        choice: Choice,
+        memory_bytes: u64,
+    ) -> Result<Self, Error> {
         let path = name_or_path.as_ref();
         let (file, is_safetensors) = match builtin::find(path) {
             Some(Builtin { file: None, .. }) => {
@@ -108,7 +121,7 @@ impl Model {
                 });
             }
             Err(NotCompact(why)) => {
-                let mut model = OnnxModel::open(path, &file, sha256)?;
+                let mut model = OnnxModel::open(path, &file, sha256, memory_bytes)?;
                 model.note(format!("engine ort: {why}"));
                 Kind::Onnx(model)
             }
@@ -147,10 +160,8 @@ impl Model {
     /// Bytes that each upscaler takes for pictures of `width` × `height`, without the pictures themselves: the network's
     /// in its last and largest pass, and the pictures between the passes.
     ///
-    /// Exact for the engine `native`. For `ort` an estimate: what a network of 64 channels was measured to take.
+    /// Exact for the engine `native`. For `ort` an estimate by the layers of its graph.
     pub fn worker_bytes(&self, width: usize, height: usize) -> u64 {
-        // Five layers' worth of activations in fp32 are alive at once (ONNX Runtime 1.31).
-        const ORT_BYTES_PER_PIXEL: u64 = 5 * 64 * 4;
         let (own, passes) = (self.kind.info().scale, self.info.passes);
         let between = passes::between_bytes(own, passes, width, height);
         let (width, height) = passes::largest_input(own, passes, width, height);
@@ -158,7 +169,7 @@ impl Model {
             + match &self.kind {
                 Kind::Nearest(_) => 0,
                 Kind::Native(model) => model.worker_bytes(width, height),
-                Kind::Onnx(_) => ORT_BYTES_PER_PIXEL * (width * height) as u64,
+                Kind::Onnx(model) => model.activation_bytes(width, height),
             }
     }
 

@@ -113,6 +113,26 @@ fn difference(a: &PlanarRgb, b: &PlanarRgb, margin: usize) -> f32 {
 }
 
 #[test]
+fn a_model_that_takes_more_memory_than_there_is_is_not_run_to_find_out() {
+    if !library_is_here() {
+        return;
+    }
+    let choice = Choice {
+        engine: Engine::Ort,
+        ..Choice::default()
+    };
+    let within = |bytes| Model::open_within(fixture("nearest-x2.onnx"), choice, bytes);
+    assert!(within(64 << 20).is_ok());
+    let Err(Error::Model { problem, .. }) = within(1 << 20) else {
+        panic!("it takes 2 MB for the smallest picture");
+    };
+    assert!(
+        problem.contains("more memory for a 48x32 picture"),
+        "{problem}"
+    );
+}
+
+#[test]
 fn known_networks_give_their_exact_result_at_every_size() {
     if !library_is_here() {
         return;

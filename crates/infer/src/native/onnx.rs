@@ -8,6 +8,7 @@
 //! Memory is bounded: no array is made whose numbers are not in the file, and no more than [`MAX_WEIGHTS`] in all. The
 //! messages themselves, read first, take a few hundred times the file at worst, and about as much in a sound one.
 
+pub(crate) mod activations;
 mod graph;
 pub(crate) mod proto;
 pub(crate) mod reach;

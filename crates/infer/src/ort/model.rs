@@ -9,6 +9,7 @@ use super::probe::{Sizes, probe};
 use super::session::{Element, Network};
 use super::worker::OnnxUpscaler;
 use crate::model::stem;
+use crate::native::onnx::activations::{Activations, activations};
 use crate::native::onnx::reach::{Reach, lcm, reach};
 use crate::{Error, ModelInfo};
 
@@ -19,18 +20,44 @@ pub(crate) struct OnnxModel {
     info: ModelInfo,
     /// Crops of a picture begin at multiples of this.
     step: usize,
+    /// Bytes of activations for each pixel of a picture, estimated.
+    bytes_per_pixel: u64,
 }
 
+/// What a network of 64 channels was measured to take: five layers' worth of activations in fp32 are alive at once (ONNX
+/// Runtime 1.31). For a graph that is not read.
+const UNREAD: Activations = Activations {
+    bytes_per_pixel: 5 * 64 * 4,
+    constant_bytes: 0,
+};
+
 impl OnnxModel {
-    /// Loads the file, whose content is `file` and its digest `sha256`, checks what it takes and gives, and probes it.
-    pub(crate) fn open(path: &Path, file: &[u8], sha256: String) -> Result<Self, Error> {
+    /// Loads the file, whose content is `file` and its digest `sha256`, checks what it takes and gives, and probes it, within
+    /// `memory_bytes` by the sizes that the file states.
+    pub(crate) fn open(
+        path: &Path,
+        file: &[u8],
+        sha256: String,
+        memory_bytes: u64,
+    ) -> Result<Self, Error> {
         let unfit = |problem| Error::Model {
             problem,
             path: path.to_owned(),
         };
         let environment = environment()?;
+        let Activations {
+            bytes_per_pixel,
+            constant_bytes,
+        } = activations(file).unwrap_or(UNREAD);
+        if constant_bytes > memory_bytes {
+            return Err(unfit(format!(
+                "the model makes constants of {} MB, more memory than there is",
+                constant_bytes >> 20
+            )));
+        }
         let mut network = Network::load(&environment, path).map_err(unfit)?;
-        let sizes = probe(&mut network).map_err(unfit)?;
+        let most_pixels = memory_bytes / bytes_per_pixel.max(1);
+        let sizes = probe(&mut network, most_pixels).map_err(unfit)?;
         let mut info = describe(path, sha256, sizes, network.input);
         // Crops are at least as fine as chroma samples.
         let mut step = 2.max(sizes.alignment as usize);
@@ -49,7 +76,13 @@ impl OnnxModel {
             path: path.to_owned(),
             info,
             step,
+            bytes_per_pixel,
         })
+    }
+
+    /// Bytes of activations for a picture of `width` × `height`, estimated.
+    pub(crate) fn activation_bytes(&self, width: usize, height: usize) -> u64 {
+        self.bytes_per_pixel.saturating_mul((width * height) as u64)
     }
 
     pub(crate) fn info(&self) -> &ModelInfo {

@@ -29,11 +29,12 @@ const ALIGNMENTS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 /// multiples of 32 or 64.
 const BASES: [(usize, usize); 2] = [(48, 32), (128, 64)];
 
-/// Probes `network`; the error says why it is no upscaler.
-pub(super) fn probe(network: &mut Network) -> Result<Sizes, String> {
+/// Probes `network` with pictures of at most so many pixels; the error says why it is no upscaler.
+pub(super) fn probe(network: &mut Network, most_pixels: u64) -> Result<Sizes, String> {
     let mut probe = Probe {
         input: Input::new(network.input),
         network,
+        most_pixels,
     };
     let (base, scale) = probe.base()?;
     let takes = |probe: &mut Probe, width, height| probe.scale(width, height) == Ok(scale);
@@ -74,6 +75,8 @@ pub(super) fn probe(network: &mut Network) -> Result<Sizes, String> {
 struct Probe<'a> {
     network: &'a mut Network,
     input: Input,
+    /// More do not fit in memory.
+    most_pixels: u64,
 }
 
 impl Probe<'_> {
@@ -91,6 +94,11 @@ impl Probe<'_> {
 
     /// Runs one picture and returns result size over input size.
     fn scale(&mut self, width: usize, height: usize) -> Result<usize, String> {
+        if (width * height) as u64 > self.most_pixels {
+            return Err(format!(
+                "the model would take more memory for a {width}x{height} picture than there is (--memory decides)"
+            ));
+        }
         let whole = Region::whole(width, height);
         self.input.fill(&pattern(width, height), &whole, &whole);
         let options = RunOptions::new().map_err(|error| one_line(error.message()))?;
