@@ -23,7 +23,7 @@ pub enum Exit {
     SomeFailed = 3,
     /// The input is missing, damaged beyond use, or not a video.
     BadInput = 65,
-    /// A library, a tool or a device that is needed is not there.
+    /// A library, a tool, a device or as much memory as is needed is not there.
     Unavailable = 69,
     /// The output cannot be created, or is there already.
     CannotCreate = 73,
@@ -72,7 +72,7 @@ impl Exit {
             Self::Usage => "wrong command line",
             Self::SomeFailed => "finished, some items failed",
             Self::BadInput => "bad input",
-            Self::Unavailable => "a library, tool or device is missing",
+            Self::Unavailable => "a library, tool, device or memory is missing",
             Self::CannotCreate => "the output cannot be created, or exists already",
             Self::Io => "reading or writing failed, such as a full disk",
             Self::Transient => "may work the next time, such as no network",

@@ -12,6 +12,7 @@ pub mod compare;
 pub(crate) mod compose;
 pub(crate) mod interruption;
 pub(crate) mod mapping;
+mod memory;
 mod motion;
 pub(crate) mod outputs;
 pub mod pixel_format;
@@ -40,7 +41,9 @@ use std::time::Instant;
 use anyhow::Context as _;
 use framewright_infer::Canceller;
 use framewright_media::{Decoder, Interrupt, Normaliser, set_log_warnings};
-use framewright_pipeline::{Control, Ending, Failure, Gauges, Run, bottleneck, run as run_stages};
+use framewright_pipeline::{
+    Budget, Control, Ending, Failure, Gauges, Run, bottleneck, run as run_stages,
+};
 
 use crate::cli::{Options, Reuse};
 use crate::exit::Exit;
@@ -54,9 +57,9 @@ use mapping::{Document, Mapping};
 use outputs::Outputs;
 use plan::Plan;
 use prepare::{Prepared, prepare};
-use resources::picture_bytes;
+use resources::frame_bytes;
 use side_films::SideFilms;
-use stages::{PICTURES, Reader, Tally};
+use stages::{PACKETS_BYTES, PICTURES, Reader, Tally};
 use trouble::{from_failure, marked};
 use warm_up::{part_overhead, state_cost};
 use ways::Ways;
@@ -176,7 +179,8 @@ pub(crate) fn flow(
     let is_viewed = side_films.any();
     let workers: Vec<&mut Worker> = workers.iter_mut().collect();
     run_stages(control, |p| {
-        let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
+        let budgets = [plan.memory_budget_bytes, PACKETS_BYTES].map(|bytes| p.budget(bytes));
+        let mut reader = reader(plan, decoder, tally, budgets);
         let may_hold = plan.memory_budget_bytes >= PICTURES * reader.frame_bytes;
         let decoded = p.source("decode", QUEUE, move || reader.next());
         let compared = p.stage("compare", QUEUE, decoded, move |rx, tx| {
@@ -206,7 +210,8 @@ fn analyse(
     let compare = Compare::new(plan.rule());
     let ways = Ways::new(plan.state_costs(), worker.next_turn());
     run_stages(control, |p| {
-        let mut reader = reader(plan, decoder, tally, p.budget(plan.memory_budget_bytes));
+        let budgets = [plan.memory_budget_bytes, PACKETS_BYTES].map(|bytes| p.budget(bytes));
+        let mut reader = reader(plan, decoder, tally, budgets);
         let may_hold = plan.memory_budget_bytes >= PICTURES * reader.frame_bytes;
         let decoded = p.source("decode", QUEUE, move || reader.next());
         let compared = p.stage("compare", QUEUE, decoded, move |rx, tx| {
@@ -222,16 +227,17 @@ pub(crate) fn reader<'a>(
     plan: &Plan,
     decoder: &'a mut Decoder,
     tally: &'a Tally,
-    budget: framewright_pipeline::Budget,
+    [budget, packets]: [Budget; 2],
 ) -> Reader<'a> {
-    let video = &decoder.clip().video;
-    let source = picture_bytes(video.pixel_format, video.width, video.height);
-    let frame_bytes = source + picture_bytes(plan.decided.pixel_format, plan.width, plan.height);
+    let clip = decoder.clip();
+    let (source, result) = frame_bytes(clip, plan.decided.pixel_format, plan.width, plan.height);
     Reader {
-        normaliser: Normaliser::new(video),
+        normaliser: Normaliser::new(&clip.video),
         decoder,
         budget,
-        frame_bytes,
+        frame_bytes: source + result,
+        packets,
+        waiting: None,
         tally,
     }
 }

@@ -74,6 +74,8 @@ pub struct Stream {
     pub kind: StreamKind,
     /// FFmpeg's name of the codec.
     pub codec: String,
+    /// Bytes that its header holds: a whole file where that is attached.
+    pub header_bytes: u64,
     pub(crate) codec_id: ffi::AVCodecID,
 }
 

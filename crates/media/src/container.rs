@@ -102,7 +102,7 @@ impl Container {
 
     /// Whether a stream that it cannot hold is text subtitles, which are converted.
     pub fn converts(self, stream: &Stream) -> bool {
-        !self.holds(stream) && subtitle::encoder_for(self, stream.codec_id).is_some()
+        !self.holds(stream) && subtitle::encoder_for(self, stream).is_some()
     }
 
     /// Whether video of the codec called `name` (FFmpeg's name, such as `h264`) can be written to it.
@@ -143,6 +143,7 @@ mod tests {
             kind,
             codec: String::new(),
             codec_id,
+            header_bytes: 0,
         }
     }
 

@@ -7,7 +7,7 @@
 //! Invariant: every frame the decoder holds is drained at the end of the file, with its own timestamp.
 //!
 //! `describe` is what the container says of itself, `dating` gives frames their timestamps, `extent` tells a file that
-//! was cut from one that ends, `selection` leaves packets out.
+//! was cut from one that ends, `selection` leaves packets out, `memory` is what decoding takes.
 #![expect(unsafe_code, reason = "owns an AVCodecContext")]
 
 use std::path::Path;
@@ -20,19 +20,22 @@ use crate::av::{AvError, check};
 use crate::clip::Clip;
 use crate::demux::{Demuxer, Interrupt};
 use crate::frame::Frame;
+use crate::limits;
 use crate::orientation::Orientation;
 use crate::packet::Packet;
+use crate::pixel_format::PixelFormat;
 use crate::side_data;
 use crate::tags::ColourTags;
 use dating::Dating;
 pub(crate) use describe::describe;
 pub(crate) use extent::Extent;
-pub(crate) use selection::Action;
 use selection::Selection;
+pub(crate) use selection::{Action, Actions};
 
 mod dating;
 mod describe;
 mod extent;
+mod memory;
 mod selection;
 
 /// A step through the file: the packets to copy that stand before a frame, and the frame.
@@ -89,7 +92,7 @@ unsafe impl Sync for Decoder {}
 impl Decoder {
     /// Opens `path`, chooses its video stream as players do, and decodes the first frame.
     ///
-    /// `threads`: frame and slice threads of the decoder, 0 = one per core.
+    /// `threads`: frame and slice threads of the decoder, 0 = one per core; large frames have fewer.
     ///
     /// # Errors
     /// [`Error::Open`] when the file cannot be read, [`Error::BadInput`] when it is not a video or no frame decodes.
@@ -103,7 +106,7 @@ impl Decoder {
         path: &Path,
         threads: usize,
         interrupt: &Interrupt,
-        actions: Option<Vec<Action>>,
+        actions: Option<Actions>,
     ) -> Result<Self, Error> {
         let demuxer = Demuxer::open(path, interrupt)?;
         let (index, codec) = demuxer.best_video()?;
@@ -133,9 +136,8 @@ impl Decoder {
                 Received::Frame(frame) => break frame,
                 Received::NeedsPacket => self.feed()?,
                 Received::End => {
-                    let reason = "no frame of the video can be decoded".into();
                     return Err(Error::BadInput {
-                        reason,
+                        reason: self.nothing_decodes(),
                         path: self.clip.path.clone(),
                     });
                 }
@@ -309,7 +311,7 @@ impl Decoder {
             Err(error) if error.is_again() => Ok(Received::NeedsPacket),
             Err(AvError::EOF) => self.resume(),
             // A frame that cannot be decoded at all; the decoder goes on with the next packet.
-            Err(AvError::INVALID_DATA) => {
+            Err(error) if is_unfit_frame(error) => {
                 self.health.refused_packets += 1;
                 Ok(Received::NeedsPacket)
             }
@@ -398,6 +400,11 @@ impl Drop for Decoder {
     }
 }
 
+/// Damage, or a frame of more pixels than the decoder was opened for.
+fn is_unfit_frame(error: AvError) -> bool {
+    error == AvError::INVALID_DATA || error.io_kind() == Some(std::io::ErrorKind::InvalidInput)
+}
+
 enum Received {
     Frame(Frame),
     NeedsPacket,
@@ -420,7 +427,11 @@ fn open_codec(
             demuxer.parameters(index),
         ))
         .and_then(|_| {
-            (*context).thread_count = threads as i32;
+            let (width, height) = ((*context).width, (*context).height);
+            let format = PixelFormat((*context).pix_fmt);
+            (*context).thread_count =
+                limits::decoder_threads(threads, format, width, height) as i32;
+            (*context).max_pixels = limits::max_pixels(width, height);
             (*context).thread_type = ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE;
             (*context).pkt_timebase = demuxer.stream(index).time_base;
             check(ffi::avcodec_open2(context, codec, ptr::null_mut()))

@@ -17,6 +17,7 @@ use ffmpeg_sys_the_third as ffi;
 
 use crate::Error;
 use crate::av::{self, AvError, Dict, check};
+use crate::limits;
 use crate::packet::Packet;
 
 /// Demuxers of single, self-contained files. One name of an alias list is enough: `mov` admits MP4 and M4A.
@@ -47,6 +48,8 @@ pub(crate) struct Demuxer {
     interrupt: Interrupt,
     /// The container's own data made no sense at some point; nothing behind it can be read.
     damaged: bool,
+    /// Width and height of each stream by the container's header, before anything of it was decoded.
+    announced: Vec<(i32, i32)>,
 }
 
 // SAFETY: the context is used by whoever owns this value, one thread at a time.
@@ -57,6 +60,7 @@ unsafe impl Sync for Demuxer {}
 impl Demuxer {
     /// Opens `path` and looks into its streams.
     pub(crate) fn open(path: &Path, interrupt: &Interrupt) -> Result<Self, Error> {
+        limits::bound_allocations();
         readable(path)?;
         // SAFETY: plain allocation; handed to avformat_open_input below, which frees it on failure.
         let mut context = unsafe { ffi::avformat_alloc_context() };
@@ -101,16 +105,40 @@ impl Demuxer {
                 )));
             }
         }
-        let demuxer = Self {
+        let mut demuxer = Self {
             context,
             path: path.to_path_buf(),
             interrupt: interrupt.clone(),
             damaged: false,
+            announced: Vec::new(),
         };
-        // SAFETY: the context is open.
-        check(unsafe { ffi::avformat_find_stream_info(context, ptr::null_mut()) })
+        let sizes = (0..demuxer.streams().len()).map(|index| demuxer.size(index));
+        demuxer.announced = sizes.collect();
+        demuxer
+            .find_stream_info()
             .map_err(|error| bad(format!("no usable streams ({error})")))?;
         Ok(demuxer)
+    }
+
+    /// Has FFmpeg find out what the header leaves open, by decoding some frames of a bounded size.
+    fn find_stream_info(&mut self) -> Result<(), AvError> {
+        let mut options = limits::of_probing(self.streams().len());
+        let mut dictionaries: Vec<_> = options.iter().map(|options| options.0).collect();
+        // SAFETY: the context is open, and there is a dictionary for each of its streams.
+        let found = check(unsafe {
+            ffi::avformat_find_stream_info(self.context, dictionaries.as_mut_ptr())
+        });
+        // FFmpeg takes out what it understood, and moves the dictionaries by that.
+        for (options, dictionary) in options.iter_mut().zip(dictionaries) {
+            options.0 = dictionary;
+        }
+        found.map(drop)
+    }
+
+    /// Width and height of a stream, as far as they are known.
+    fn size(&self, index: usize) -> (i32, i32) {
+        let parameters = self.parameters(index);
+        (parameters.width, parameters.height)
     }
 
     pub(crate) fn raw(&self) -> &ffi::AVFormatContext {
@@ -138,7 +166,8 @@ impl Demuxer {
         unsafe { &*self.stream(index).codecpar }
     }
 
-    /// The video stream a player would show, and its decoder.
+    /// The video stream a player would show, and its decoder. One of frames larger than any video's is refused here,
+    /// before any of them is decoded.
     pub(crate) fn best_video(&self) -> Result<(usize, *const ffi::AVCodec), Error> {
         let mut decoder = ptr::null();
         // SAFETY: the context is open; `decoder` receives a static pointer.
@@ -164,7 +193,18 @@ impl Demuxer {
             {
                 Err(bad("the file has no video stream, only a cover picture"))
             }
-            Ok(index) => Ok((index as usize, decoder)),
+            Ok(index) => {
+                // A frame larger than those that are decoded to learn about the stream leaves its size open again.
+                let announced = self.announced.get(index as usize).copied();
+                let (width, height) = match self.size(index as usize) {
+                    (0, _) | (_, 0) => announced.unwrap_or_default(),
+                    found => found,
+                };
+                match limits::refusal(width, height) {
+                    Some(reason) => Err(bad(&reason)),
+                    None => Ok((index as usize, decoder)),
+                }
+            }
             Err(AvError(ffi::AVERROR_DECODER_NOT_FOUND)) => {
                 Err(bad("this FFmpeg has no decoder for the video"))
             }

@@ -37,6 +37,8 @@ pub struct EncodeSettings {
     pub sample_aspect_ratio: Option<Rational>,
     /// Complete colour tags, written to the stream.
     pub tags: ColourTags,
+    /// Threads of the encoder; `None` = as many as it likes.
+    pub threads: Option<usize>,
 }
 
 /// An open encoder.
@@ -209,7 +211,8 @@ fn describe_picture(context: &mut ffi::AVCodecContext, settings: &EncodeSettings
 
 fn options(settings: &EncodeSettings) -> Dict {
     let mut options = av::Dict::new();
-    options.set("threads", "auto");
+    let threads = settings.threads.map(|threads| threads.to_string());
+    options.set("threads", threads.as_deref().unwrap_or("auto"));
     if let Some(crf) = settings.crf {
         options.set("crf", &crf.to_string());
     }

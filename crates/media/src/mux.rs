@@ -33,6 +33,18 @@ const NOT_COPIED: [&str; 5] = [
     "DURATION",
 ];
 
+/// Most chapters, and most tags of the file, a stream or a chapter, that go over. Books read aloud have hundreds.
+const MAX_CHAPTERS: usize = 4096;
+const MAX_TAGS: usize = 1024;
+/// Longest tag that goes over; a song's words have thousands of bytes.
+const MAX_TAG_BYTES: usize = 256 << 10;
+/// Most side data of a stream that goes over, such as a colour profile.
+const MAX_SIDE_DATA_BYTES: usize = 16 << 20;
+
+/// Bytes of copied packets after which all that FFmpeg holds back to interleave streams is written: a stream that runs
+/// ahead of the video would be held as long as the encoder looks ahead.
+const MAX_INTERLEAVED_BYTES: usize = 64 << 20;
+
 /// An output file being written.
 pub struct Muxer {
     context: *mut ffi::AVFormatContext,
@@ -45,7 +57,9 @@ pub struct Muxer {
     video: usize,
     /// Durations of frames inside the encoder, by timestamp in the input's time base.
     durations: BTreeMap<i64, i64>,
-    moved_packets: u64,
+    /// Bytes of copied packets since all that was held back was written.
+    interleaved_bytes: usize,
+    repairs: Repairs,
 }
 
 /// What a [`Muxer`] did to packets that did not fit.
@@ -55,6 +69,12 @@ pub struct Repairs {
     pub moved_packets: u64,
     /// Subtitles that could not be read to be converted.
     pub lost_subtitles: u64,
+    /// Subtitles of more than 16 KiB, which are not converted.
+    pub long_subtitles: u64,
+    /// Chapters beyond the 4096th, left out.
+    pub lost_chapters: u64,
+    /// Tags beyond the 1024th of their kind or of more than 256 KiB, and side data of more than 16 MiB, left out.
+    pub lost_tags: u64,
 }
 
 struct Track {
@@ -104,7 +124,8 @@ impl Muxer {
             by_input: BTreeMap::new(),
             video: 0,
             durations: BTreeMap::new(),
-            moved_packets: 0,
+            interleaved_bytes: 0,
+            repairs: Repairs::default(),
         };
         // SAFETY: just allocated. Containers mark some combinations (FLAC in MP4) as experimental that all players know.
         // Sound often starts a few milliseconds before zero (encoder delay): FFmpeg would move all streams later for it.
@@ -200,7 +221,8 @@ impl Muxer {
                 .any(|tag| key.starts_with(tag))
         };
         // SAFETY: the source's dictionary is valid while `input` lives.
-        unsafe { copy_tags(source.metadata, &mut stream.metadata, |key| !stale(key)) };
+        let lost = unsafe { copy_tags(source.metadata, &mut stream.metadata, |key| !stale(key)) };
+        self.repairs.lost_tags += lost;
         Ok(())
     }
 
@@ -212,7 +234,7 @@ impl Muxer {
     ) -> Result<(), Error> {
         let source = input.demuxer().stream(index);
         let information = &input.clip().streams[index];
-        let converter = match subtitle::encoder_for(container, information.codec_id) {
+        let converter = match subtitle::encoder_for(container, information) {
             Some(encoder) if !container.holds(information) => {
                 Some(subtitle::Converter::open(source, encoder)?)
             }
@@ -227,13 +249,19 @@ impl Muxer {
         stream.avg_frame_rate = source.avg_frame_rate;
         stream.r_frame_rate = source.r_frame_rate;
         stream.disposition = source.disposition;
+        let mut lost = 0;
         if cfg!(not(ffmpeg_6_1)) {
             for entry in side_data::of_stream(source) {
-                side_data::add_to_stream(stream, &entry);
+                if entry.1.len() > MAX_SIDE_DATA_BYTES {
+                    lost += 1;
+                } else {
+                    side_data::add_to_stream(stream, &entry);
+                }
             }
         }
         // SAFETY: the source's dictionary is valid while `input` lives.
-        unsafe { copy_tags(source.metadata, &mut stream.metadata, |_| true) };
+        lost += unsafe { copy_tags(source.metadata, &mut stream.metadata, |_| true) };
+        self.repairs.lost_tags += lost;
         let track = self.tracks.last_mut().expect("a track was just added");
         track.converter = converter;
         let parameters = input.demuxer().parameters(index);
@@ -246,7 +274,9 @@ impl Muxer {
 
     fn copy_chapters(&mut self, input: &Decoder) {
         let source = input.demuxer().raw();
-        for index in 0..source.nb_chapters as usize {
+        let n_chapters = source.nb_chapters as usize;
+        self.repairs.lost_chapters = n_chapters.saturating_sub(MAX_CHAPTERS) as u64;
+        for index in 0..n_chapters.min(MAX_CHAPTERS) {
             // SAFETY: `nb_chapters` valid chapters stand there. The copy is allocated by FFmpeg's allocator, and the
             // array grows by FFmpeg's own function, because avformat_free_context frees both.
             unsafe {
@@ -265,20 +295,22 @@ impl Muxer {
                 (*chapter).time_base = from.time_base;
                 (*chapter).start = from.start;
                 (*chapter).end = from.end;
-                copy_tags(from.metadata, &mut (*chapter).metadata, |_| true);
+                self.repairs.lost_tags +=
+                    copy_tags(from.metadata, &mut (*chapter).metadata, |_| true);
             }
         }
     }
 
     fn copy_file_tags(&mut self, input: &Decoder) {
         // SAFETY: both contexts are valid.
-        unsafe {
+        let lost = unsafe {
             copy_tags(
                 input.demuxer().raw().metadata,
                 &mut (*self.context).metadata,
                 |_| true,
-            );
-        }
+            )
+        };
+        self.repairs.lost_tags += lost;
     }
 
     fn write_header(&mut self, container: Container) -> Result<(), Error> {
@@ -373,7 +405,18 @@ impl Muxer {
             Some(converter) => converter.convert(&packet)?,
             None => Some(packet),
         };
-        packet.map_or(Ok(()), |packet| self.write(packet, track))
+        let Some(packet) = packet else {
+            return Ok(());
+        };
+        self.interleaved_bytes += packet.size_bytes();
+        self.write(packet, track)?;
+        if self.interleaved_bytes > MAX_INTERLEAVED_BYTES {
+            self.interleaved_bytes = 0;
+            // SAFETY: the header is written; without a packet, all that is held back goes out.
+            check(unsafe { ffi::av_interleaved_write_frame(self.context, ptr::null_mut()) })
+                .map_err(|error| self.write_error(error))?;
+        }
+        Ok(())
     }
 
     fn write(&mut self, mut packet: Packet, track: usize) -> Result<(), Error> {
@@ -402,7 +445,7 @@ impl Muxer {
         {
             raw.dts = last + i64::from(strict);
             raw.pts = raw.pts.max(raw.dts);
-            self.moved_packets += 1;
+            self.repairs.moved_packets += 1;
         }
         if raw.dts != ffi::AV_NOPTS_VALUE {
             *last_dts = Some(raw.dts);
@@ -429,14 +472,11 @@ impl Muxer {
         trailer
             .and(closed)
             .map_err(|error| self.write_error(error))?;
-        let converters = self
-            .tracks
-            .iter()
-            .filter_map(|track| track.converter.as_ref());
-        Ok(Repairs {
-            moved_packets: self.moved_packets,
-            lost_subtitles: converters.map(|converter| converter.n_lost).sum(),
-        })
+        for converter in self.tracks.iter().filter_map(|it| it.converter.as_ref()) {
+            self.repairs.lost_subtitles += converter.n_lost;
+            self.repairs.long_subtitles += converter.n_long;
+        }
+        Ok(self.repairs)
     }
 
     /// Closes the file and says whether any write to it failed, early ones included: FFmpeg buffers.
@@ -495,20 +535,29 @@ fn is_constant_rate(stream: &ffi::AVStream) -> bool {
     (ratio - 1.0).abs() < 0.001
 }
 
+/// Gives the number of tags that are too long or too many.
+///
 /// # Safety
 /// Both dictionaries are null or valid.
 unsafe fn copy_tags(
     from: *const ffi::AVDictionary,
     to: &mut *mut ffi::AVDictionary,
     keep: impl Fn(&str) -> bool,
-) {
+) -> u64 {
+    let (mut n_copied, mut n_lost) = (0, 0);
     // SAFETY: promised by the caller.
     for (key, value) in unsafe { entries(from) } {
         if keep(&key) && !NOT_COPIED.contains(&key.as_str()) {
+            if n_copied == MAX_TAGS || key.len() + value.len() > MAX_TAG_BYTES {
+                n_lost += 1;
+                continue;
+            }
+            n_copied += 1;
             // SAFETY: the strings live through the call; FFmpeg copies them.
             unsafe {
                 ffi::av_dict_set(to, cstr(&key).as_ptr(), cstr(&value).as_ptr(), 0);
             }
         }
     }
+    n_lost
 }

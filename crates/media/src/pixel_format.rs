@@ -43,6 +43,15 @@ impl PixelFormat {
             .map_or((0, 0), |d| (d.log2_chroma_w, d.log2_chroma_h))
     }
 
+    /// Bytes of the samples of a frame of `width` × `height` pixels, without padding.
+    pub fn frame_bytes(self, width: usize, height: usize) -> u64 {
+        // SAFETY: plain numbers in, a size or an error code out.
+        let bytes =
+            unsafe { ffi::av_image_get_buffer_size(self.0, width as i32, height as i32, 1) };
+        // What FFmpeg cannot lay out, by its format or its size, counts with the largest samples there are.
+        u64::try_from(bytes).unwrap_or_else(|_| 8 * (width as u64).saturating_mul(height as u64))
+    }
+
     /// RGB rather than YUV or grey, palettes included.
     pub fn is_rgb(self) -> bool {
         self.has(ffi::AV_PIX_FMT_FLAG_RGB as u64) || self.has(ffi::AV_PIX_FMT_FLAG_PAL as u64)
@@ -112,6 +121,22 @@ impl std::fmt::Display for PixelFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn planes_are_counted_as_they_are() {
+        let bytes = |name, width, height| {
+            PixelFormat::from_name(name)
+                .unwrap()
+                .frame_bytes(width, height)
+        };
+        assert_eq!(bytes("yuv420p", 4, 4), 24);
+        assert_eq!(bytes("yuv420p", 5, 3), 15 + 2 * 6);
+        assert_eq!(bytes("yuv444p10le", 4, 4), 96);
+        assert_eq!(bytes("gray", 4, 4), 16);
+        assert_eq!(bytes("gbrp", 4, 4), 48);
+        // More than FFmpeg lays out.
+        assert_eq!(bytes("yuv420p", 61_440, 34_560), 8 * 61_440 * 34_560);
+    }
 
     fn planar_of(name: &str) -> String {
         PixelFormat::from_name(name).unwrap().planar().name()

@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::Error;
 use crate::clip::Clip;
 use crate::convert::Normaliser;
-use crate::decode::{Decoder, Health};
+use crate::decode::{Actions, Decoder, Health};
 use crate::demux::Interrupt;
 use crate::frame::Frame;
 use crate::orientation::Orientation;
@@ -330,7 +330,8 @@ fn open_decoder(
     let why = match plan {
         Err(why) => why,
         Ok(Plan { actions, wanted }) => {
-            let opened = Decoder::open_selected(path, options.threads, interrupt, Some(actions));
+            let actions = Some(Box::new(actions.into_iter()) as Actions);
+            let opened = Decoder::open_selected(path, options.threads, interrupt, actions);
             match opened {
                 Ok(decoder) => {
                     let zero = scan.shown().map(|it| it.pts).min().unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Text subtitles for a container that does not know their format: SRT, ASS and `WebVTT` as `mov_text` for MP4, and
 //! `mov_text` as SRT for Matroska. The words and their times stay; styles do as far as the new format has them.
+//!
+//! Invariant: converting takes time that is linear in the bytes of the stream; longer subtitles are left out and counted.
 #![expect(unsafe_code, reason = "owns two AVCodecContexts")]
 
 use std::ptr;
@@ -8,17 +10,28 @@ use ffmpeg_sys_the_third as ffi;
 
 use crate::Error;
 use crate::av::{check, cstr};
+use crate::clip::Stream;
 use crate::container::Container;
 use crate::packet::Packet;
 
 /// Room for the text of one subtitle in its new form; FFmpeg's own tools use as much.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
-/// FFmpeg's name of the encoder that makes subtitles of codec `id` fit into `container`, if there is one.
-pub(crate) fn encoder_for(container: Container, id: ffi::AVCodecID) -> Option<&'static str> {
+/// Largest subtitle that is converted. FFmpeg looks through the rest of the text at each mark of it, so its time grows
+/// with the square of the length: a few milliseconds for this, minutes for a megabyte. A long one has a thousand bytes.
+pub(crate) const MAX_EVENT_BYTES: usize = 16 << 10;
+
+/// Largest header with styles that is converted. Each subtitle is looked up among them.
+const MAX_HEADER_BYTES: u64 = 256 << 10;
+
+/// FFmpeg's name of the encoder that makes the subtitles of `stream` fit into `container`, if there is one.
+pub(crate) fn encoder_for(container: Container, stream: &Stream) -> Option<&'static str> {
     use ffi::AVCodecID as Id;
+    if stream.header_bytes > MAX_HEADER_BYTES {
+        return None;
+    }
     let is_text = matches!(
-        id,
+        stream.codec_id,
         Id::SUBRIP | Id::ASS | Id::SSA | Id::WEBVTT | Id::TEXT | Id::MOV_TEXT
     );
     match container.name().as_str() {
@@ -35,6 +48,8 @@ pub(crate) struct Converter {
     text: Vec<u8>,
     /// Subtitles that could not be read.
     pub(crate) n_lost: u64,
+    /// Subtitles that were too long.
+    pub(crate) n_long: u64,
 }
 
 // SAFETY: the contexts are used by whoever owns this value, one thread at a time.
@@ -69,6 +84,7 @@ impl Converter {
             encoder,
             text: vec![0; MAX_TEXT_BYTES],
             n_lost: 0,
+            n_long: 0,
         };
         // SAFETY: the contexts were just allocated. The encoder frees its header with FFmpeg's allocator, from which the
         // copy comes; one byte more for the NUL that readers of the header rely on.
@@ -106,6 +122,10 @@ impl Converter {
     /// The packet with its text in the new form and its times as they were; `None` for one without text (MP4 fills the
     /// time between two subtitles with such packets).
     pub(crate) fn convert(&mut self, packet: &Packet) -> Result<Option<Packet>, Error> {
+        if packet.size_bytes() > MAX_EVENT_BYTES {
+            self.n_long += 1;
+            return Ok(None);
+        }
         // SAFETY: an AVSubtitle is plain data, filled by the decoder and freed below.
         let mut subtitle: ffi::AVSubtitle = unsafe { std::mem::zeroed() };
         let mut found = 0;

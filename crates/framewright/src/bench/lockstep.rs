@@ -16,7 +16,7 @@ use super::quality::{Difference, Sums, difference};
 use crate::upscale::compare::{Compare, Rule};
 use crate::upscale::compose::Results;
 use crate::upscale::plan::Plan;
-use crate::upscale::stages::{Answer, Ask, Item, Shot, Tally, ask, result_of};
+use crate::upscale::stages::{Answer, Ask, Item, PACKETS_BYTES, Shot, Tally, ask, result_of};
 use crate::upscale::worker::Worker;
 use crate::upscale::{QUEUE, reader};
 
@@ -46,11 +46,14 @@ pub fn lockstep(
     let all_sums = &mut sums;
     let measurers = vec![(); workers.len()];
     let workers: Vec<&mut Worker> = workers.iter_mut().collect();
-    // A frame takes room for one result more with each rule, so it needs more memory to keep as many in flight.
+    // A frame takes room for one result more with each rule, so it needs more memory to keep as many in flight: there is
+    // what the encoder takes in a run.
     let n_results = 1 + rules.len() as u64;
+    let budget_bytes = plan.memory_budget_bytes + plan.memory.encoder_bytes;
+    let budget_bytes = budget_bytes.min(n_results * plan.memory_budget_bytes);
     let ended = run_stages(control, |p| {
-        let budget = p.budget(n_results * plan.memory_budget_bytes);
-        let mut reader = reader(plan, decoder, tally, budget);
+        let budgets = [budget_bytes, PACKETS_BYTES].map(|bytes| p.budget(bytes));
+        let mut reader = reader(plan, decoder, tally, budgets);
         reader.frame_bytes *= n_results;
         let decoded = p.source("decode", QUEUE, move || reader.next());
         let compared = p.stage("compare", QUEUE, decoded, |rx, tx| compare(&rx, &tx, rules));

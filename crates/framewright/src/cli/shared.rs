@@ -50,8 +50,8 @@ pub(super) struct NetworkArgs {
     /// Plan as if the machine had this much memory, such as 4G or 800M [default: what is there]
     ///
     /// Decides how many frames are computed at the same time, how many wait, and how many pictures
-    /// are kept to be used again. K, M and G are powers of 1024. It is no hard limit: what the
-    /// decoder and the encoder take is not in it.
+    /// are kept to be used again. K, M and G are powers of 1024. A run that would take more by its
+    /// plan, the decoder and the encoder included, is made smaller or refused.
     #[arg(long, value_name = "SIZE", value_parser = memory, help_heading = NETWORK)]
     memory: Option<u64>,
 }

@@ -190,6 +190,7 @@ fn open_film(prepared: &Prepared, target: &Target) -> anyhow::Result<Writer> {
         frame_rate: video.frame_rate,
         sample_aspect_ratio: video.sample_aspect_ratio,
         tags: plan.decided.tags,
+        threads: plan.encoder_threads,
     };
     let left_out: Vec<usize> = plan
         .streams
@@ -266,6 +267,7 @@ impl Side {
             frame_rate: video.frame_rate,
             sample_aspect_ratio: video.sample_aspect_ratio,
             tags: self.tags,
+            threads: None,
         };
         let others = clip.streams.iter().map(|stream| stream.index);
         let others: Vec<usize> = others.filter(|&index| index != video.index).collect();

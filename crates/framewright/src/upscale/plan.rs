@@ -13,13 +13,18 @@ use framewright_media::{Clip, ColourTags, Container, PixelFormat};
 use serde::Serialize;
 
 use crate::cli::{Encoder, Options, Precision, Reuse};
+use crate::exit::{Exit, fail};
 use crate::report::Model;
 use crate::upscale::compare::Rule;
+use crate::upscale::memory::{Chosen, Encoding, Load, Memory, refuse};
 use crate::upscale::pixel_format;
-use crate::upscale::resources::{Machine, choose_workers, in_flight, n_composites, worker_bytes};
+use crate::upscale::resources::{
+    Machine, WINDOW_PER_WORKER, choose_workers, frame_bytes, in_flight, n_composites, rgb_bytes,
+    worker_bytes,
+};
 use crate::upscale::ways::StateCosts;
 use document::describe_input;
-use streams::{choose_streams, conversions, lost_rotation};
+use streams::{choose_streams, conversions, lost_rotation, too_large};
 
 pub use document::{Colour, Input, Output};
 pub use streams::{Action, StreamPlan};
@@ -66,6 +71,10 @@ pub struct Plan {
     pub window: usize,
     /// Pixels in flight, at most.
     pub memory_budget_bytes: u64,
+    /// All that the run takes, at most.
+    pub memory: Memory,
+    /// Threads of the encoder; none where it takes as many as it likes.
+    pub encoder_threads: Option<usize>,
     /// Which results are used again.
     pub reuse: Reuse,
     /// Memory of the network's state: what every layer made of a picture; none where none is kept.
@@ -126,13 +135,17 @@ impl Plan {
     }
 }
 
-/// What a network takes for pictures of the clip's size.
+/// What was opened takes for frames of the clip's size.
 #[derive(Debug, Clone, Copy)]
-pub struct Network {
-    /// Memory of each worker.
+pub struct Needs {
+    /// Memory of each worker's network.
     pub worker_bytes: u64,
     /// Memory of the state that all workers share; none where none can be kept.
     pub state_bytes: Option<u64>,
+    /// Memory of the decoder.
+    pub decoder_bytes: u64,
+    /// Size of the file; none for a pipe.
+    pub file_bytes: Option<u64>,
 }
 
 /// Decides everything about a run.
@@ -141,12 +154,13 @@ pub struct Network {
 /// container; none with the null encoder.
 ///
 /// # Errors
-/// What was asked cannot be done: the container cannot hold a stream, the encoder does not take the pixel format.
+/// What was asked cannot be done: the container cannot hold a stream, the encoder does not take the pixel format, or there
+/// is not enough memory.
 pub fn plan(
     options: &Options,
     clip: &Clip,
     model: &ModelInfo,
-    network: Network,
+    needs: Needs,
     machine: Machine,
     encoder: Option<&EncoderFacts>,
     output: Option<(&Path, Container)>,
@@ -154,6 +168,7 @@ pub fn plan(
     let video = &clip.video;
     let scale = model.scale as usize;
     let (width, height) = (video.width * scale, video.height * scale);
+    refuse_too_large(width, height)?;
     let (tags, assumed) = video
         .tags
         .complete(video.pixel_format, video.width, video.height);
@@ -186,20 +201,55 @@ pub fn plan(
         None => pixel_format::of_source(video.pixel_format),
     };
     let out_tags = tags.for_output(pixel_format, width, height);
-    let reuse = reuse::choose(options.reuse, model, network.state_bytes, machine);
+    let (crf, preset) = choose_quality(options);
+    let load = load(
+        options,
+        clip,
+        needs,
+        (pixel_format, width, height),
+        machine,
+        preset.as_deref(),
+    );
+    let least = load.memory(&Chosen::LEAST, machine);
+    refuse_too_much(options, &least, clip, needs.file_bytes)?;
+    let room =
+        (machine.memory_bytes / 2).min(machine.memory_bytes.saturating_sub(least.planned_bytes));
+    let reuse = reuse::choose(options.reuse, model, needs.state_bytes, room);
     why.extend(machine.memory_why());
     why.extend(reuse.why);
     fallbacks.extend(reuse.fallback);
     // The rest has to do for everything else.
-    let machine = machine.without(reuse.state_bytes.unwrap_or(0));
-    let worker_bytes = worker_bytes(network.worker_bytes, video.width, video.height, scale);
-    let (workers, workers_why) = choose_workers(options.workers, machine, worker_bytes);
-    why.push(workers_why);
-    let (window, memory_budget_bytes) =
-        in_flight(workers, machine, clip, pixel_format, width, height);
-    let (crf, preset) = choose_quality(options);
+    let state_bytes = reuse.state_bytes.unwrap_or(0);
+    let rest = machine.without(state_bytes);
+    let (workers, workers_why) = choose_workers(options.workers, rest, load.worker_bytes);
+    let wanted = Chosen {
+        workers,
+        budget_bytes: in_flight(workers, rest, clip, pixel_format, width, height),
+        composites: n_composites(rest, clip, pixel_format, width, height),
+        encoder_threads: load.encoding.own_threads(machine.n_cores),
+        state_bytes,
+    };
+    let chosen = load.fit(wanted, machine);
+    if chosen.workers < workers {
+        let memory = load.memory(&wanted, machine);
+        fallbacks.push(format!(
+            "{} instead of {workers} workers: {}",
+            chosen.workers,
+            memory.too_much()
+        ));
+    } else {
+        why.push(workers_why);
+    }
+    let encoder_threads =
+        (chosen.encoder_threads < wanted.encoder_threads).then_some(chosen.encoder_threads);
+    if let Some(threads) = encoder_threads {
+        why.push(format!(
+            "encoder threads {threads}: more might not fit in memory"
+        ));
+    }
     let streams = choose_streams(clip, encoder, output)?;
     fallbacks.extend(conversions(&streams, output));
+    fallbacks.extend(too_large(clip).filter(|_| output.is_some()));
     fallbacks.extend(lost_rotation(clip, output));
     Ok(Plan {
         version: 1,
@@ -224,15 +274,17 @@ pub fn plan(
         engine: model.engine.into(),
         device: model.device.into(),
         precision: model.precision.into(),
-        workers,
-        worker_bytes,
-        window,
-        memory_budget_bytes,
+        workers: chosen.workers,
+        worker_bytes: load.worker_bytes,
+        window: WINDOW_PER_WORKER * chosen.workers,
+        memory_budget_bytes: chosen.budget_bytes,
+        memory: load.memory(&chosen, machine),
+        encoder_threads,
         reuse: reuse.reuse,
         state_bytes: reuse.state_bytes,
         state_cost: None,
         tolerance: options.tolerance,
-        composites: n_composites(machine, clip, pixel_format, width, height),
+        composites: chosen.composites,
         reach: model.reach,
         shift_step: model.shift_step,
         part_overhead: None,
@@ -246,6 +298,76 @@ pub fn plan(
             tags: out_tags,
         },
     })
+}
+
+/// What the run needs, whatever is chosen.
+fn load(
+    options: &Options,
+    clip: &Clip,
+    needs: Needs,
+    (pixel_format, width, height): (PixelFormat, usize, usize),
+    machine: Machine,
+    preset: Option<&str>,
+) -> Load {
+    let video = &clip.video;
+    let (source_bytes, result_bytes) = frame_bytes(clip, pixel_format, width, height);
+    let (composites, map) = (&options.dump_composite, &options.reuse_map);
+    Load {
+        source_bytes,
+        result_bytes,
+        worker_bytes: worker_bytes(
+            needs.worker_bytes,
+            video.width,
+            video.height,
+            width / video.width.max(1),
+        ),
+        rgb_result_bytes: rgb_bytes(width, height),
+        decoder_bytes: needs.decoder_bytes,
+        encoding: Encoding::new(options.encoder, preset),
+        side_films_bytes: Encoding::side_films_bytes(
+            source_bytes,
+            composites.is_some(),
+            map.is_some(),
+            machine.n_cores,
+        ),
+    }
+}
+
+/// Most pixels of a result; FFmpeg lays out no more, with borders of 128 pixels (`av_image_check_size`).
+const MAX_RESULT_PIXELS: usize = i32::MAX as usize / 8;
+
+/// Refuses a result that no encoder could be given.
+fn refuse_too_large(width: usize, height: usize) -> anyhow::Result<()> {
+    let padded = (width + 128).saturating_mul(height + 128);
+    if padded < MAX_RESULT_PIXELS {
+        return Ok(());
+    }
+    let megapixels = MAX_RESULT_PIXELS / 1_000_000;
+    let message = format!(
+        "the result would be {width}x{height} pixels, and FFmpeg takes no more than {megapixels} million; \
+         choose a smaller --scale"
+    );
+    Err(fail(Exit::Usage, message))
+}
+
+/// Refuses what does not fit even by the least that can be chosen. A mere plan has to fit as far as it reads and compares.
+fn refuse_too_much(
+    options: &Options,
+    least: &Memory,
+    clip: &Clip,
+    file_bytes: Option<u64>,
+) -> anyhow::Result<()> {
+    let size = (clip.video.width, clip.video.height);
+    if !options.plan_only {
+        return refuse(least, size, file_bytes);
+    }
+    let reading = Memory {
+        planned_bytes: least.reading_bytes(),
+        encoder_bytes: 0,
+        workers_bytes: 0,
+        ..*least
+    };
+    refuse(&reading, size, file_bytes)
 }
 
 /// Why the model is computed in its precision; none where there is nothing to compute.

@@ -12,7 +12,7 @@ use crate::cli::{self, Encoder, Options};
 use crate::exit::{Exit, fail};
 use crate::notes::Notes;
 use crate::same_file::Place;
-use crate::upscale::plan::{Action, EncoderFacts, Network, Plan, plan};
+use crate::upscale::plan::{Action, EncoderFacts, Needs, Plan, plan};
 use crate::upscale::resources::Machine;
 use crate::upscale::target::refuse_special;
 use crate::upscale::trouble::marked;
@@ -39,7 +39,8 @@ pub fn prepare(
     check_documents(options)?;
     let mut decoder = Decoder::open(&options.input, 0, interrupt).map_err(marked)?;
     check_colour(&decoder.clip().video).map_err(marked)?;
-    let model = open_model(options)?;
+    let machine = Machine::here().with_memory(options.memory_bytes);
+    let model = open_model(options, machine)?;
     let encoder = encoder_facts(options.encoder)?;
     let output = output(options, decoder.clip(), encoder.as_ref())?;
     let output = output
@@ -50,11 +51,13 @@ pub fn prepare(
         options,
         decoder.clip(),
         model.info(),
-        Network {
+        Needs {
             worker_bytes: model.worker_bytes(video.width, video.height),
             state_bytes: model.incremental_bytes(video.width, video.height),
+            decoder_bytes: decoder.memory_bytes(),
+            file_bytes: file_bytes(&options.input),
         },
-        Machine::here().with_memory(options.memory_bytes),
+        machine,
         encoder.as_ref(),
         output,
     )?;
@@ -81,6 +84,12 @@ pub fn prepare(
     })
 }
 
+/// Size of a plain file.
+fn file_bytes(path: &Path) -> Option<u64> {
+    let metadata = path.metadata().ok()?;
+    metadata.is_file().then(|| metadata.len())
+}
+
 /// Plan and report are written at the end of a night: a folder that is not there is better said at its start.
 fn check_documents(options: &Options) -> anyhow::Result<()> {
     for path in [&options.plan_out, &options.report].into_iter().flatten() {
@@ -95,11 +104,12 @@ fn check_documents(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_model(options: &Options) -> anyhow::Result<Model> {
+fn open_model(options: &Options, machine: Machine) -> anyhow::Result<Model> {
     let name = options.model.as_deref();
     let name = name.unwrap_or(OsStr::new(DEFAULT_MODEL));
     let choice = choice(options);
-    let mut model = Model::open(Path::new(name), choice).map_err(marked)?;
+    let opened = Model::open_within(Path::new(name), choice, machine.memory_bytes);
+    let mut model = opened.map_err(marked)?;
     // A scaler without a network runs whatever was chosen.
     if model.info().engine == "none" {
         let without_effect = [

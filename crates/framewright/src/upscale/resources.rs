@@ -1,6 +1,7 @@
 //! How many workers, and how many bytes of pixels in flight, for this machine and this film.
 
 use framewright_media::{Clip, PixelFormat};
+use serde::Serialize;
 
 use crate::upscale::cgroup;
 
@@ -16,14 +17,27 @@ pub struct Machine {
 }
 
 /// Where the memory to plan with is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MemoryFrom {
     /// It is all main memory.
     Machine,
     /// The process's control group allows less.
+    #[serde(rename = "control_group")]
     Limit,
     /// `--memory`.
     Asked,
+}
+
+impl MemoryFrom {
+    /// For a message that names a number of bytes.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Machine => "the machine's memory",
+            Self::Limit => "the limit of this process's control group",
+            Self::Asked => "--memory",
+        }
+    }
 }
 
 impl Machine {
@@ -80,8 +94,12 @@ impl Machine {
 /// Bytes of one worker: its network's, and the source picture of `width` × `height` and its result as three planes of
 /// f32. A network that keeps a few rows at a time takes less than these.
 pub fn worker_bytes(network_bytes: u64, width: usize, height: usize, scale: usize) -> u64 {
-    let pixels = (width * height * (1 + scale * scale)) as u64;
-    network_bytes + 3 * size_of::<f32>() as u64 * pixels
+    network_bytes + rgb_bytes(width, height) + rgb_bytes(scale * width, scale * height)
+}
+
+/// Bytes of three planes of f32.
+pub fn rgb_bytes(width: usize, height: usize) -> u64 {
+    3 * size_of::<f32>() as u64 * (width as u64) * (height as u64)
 }
 
 /// One frame per core, one thread each: measured with ONNX Runtime 1.31 on two cores, two sessions of one thread beat
@@ -117,10 +135,11 @@ fn workers(n: usize) -> String {
     format!("{n} worker{plural}")
 }
 
-/// Places in the upscale stage's window, and bytes of pixels between reader and writer.
-///
-/// The window counts repeats too, which hold no pixels: it is wide, so that a run of repeats does not leave workers
-/// without work. What bounds memory is the budget: two frames per worker, and what stands in the queues.
+/// Places in the upscale stage's window for each worker. It counts repeats too, which hold no pixels: it is wide, so that a
+/// run of repeats does not leave workers without work.
+pub const WINDOW_PER_WORKER: usize = 16;
+
+/// Bytes of pixels between reader and writer: two frames per worker, and what stands in the queues.
 pub fn in_flight(
     workers: usize,
     machine: Machine,
@@ -128,11 +147,11 @@ pub fn in_flight(
     pixel_format: PixelFormat,
     width: usize,
     height: usize,
-) -> (usize, u64) {
-    let source = picture_bytes(clip.video.pixel_format, clip.video.width, clip.video.height);
-    let frame = source + picture_bytes(pixel_format, width, height);
+) -> u64 {
+    let (source, result) = frame_bytes(clip, pixel_format, width, height);
+    let frame = source + result;
     let wanted = (2 * workers as u64 + 4) * frame;
-    (16 * workers, wanted.min(machine.memory_bytes / 4))
+    wanted.min(machine.memory_bytes / 4)
 }
 
 /// Pictures that are kept to be shown again or built upon, each with its result. Mouths go through half a dozen shapes and
@@ -144,8 +163,8 @@ pub fn n_composites(
     width: usize,
     height: usize,
 ) -> usize {
-    let source = picture_bytes(clip.video.pixel_format, clip.video.width, clip.video.height);
-    let each = source + picture_bytes(pixel_format, width, height);
+    let (source, result) = frame_bytes(clip, pixel_format, width, height);
+    let each = source + result;
     let room = (machine.memory_bytes / 32).min(COMPOSITE_BYTES);
     (room / each.max(1)).clamp(1, 16) as usize
 }
@@ -153,16 +172,19 @@ pub fn n_composites(
 /// Memory for the pictures that are kept, at most; one is kept whatever it takes.
 const COMPOSITE_BYTES: u64 = 256 << 20;
 
-/// Bytes of the planes of a picture, without padding.
-pub fn picture_bytes(format: PixelFormat, width: usize, height: usize) -> u64 {
-    let sample = if format.depth() > 8 { 2 } else { 1 };
-    let (shift_x, shift_y) = format.chroma_shift();
-    let chroma = if format.is_grey() {
-        0
-    } else {
-        2 * width.div_ceil(1 << shift_x) * height.div_ceil(1 << shift_y)
-    };
-    ((width * height + chroma) * sample) as u64
+/// Bytes of a frame of the source as it travels, and of its result.
+pub fn frame_bytes(
+    clip: &Clip,
+    pixel_format: PixelFormat,
+    width: usize,
+    height: usize,
+) -> (u64, u64) {
+    let video = &clip.video;
+    let source = video.pixel_format.planar();
+    (
+        source.frame_bytes(video.width, video.height),
+        pixel_format.frame_bytes(width, height),
+    )
 }
 
 #[cfg(test)]
@@ -225,17 +247,5 @@ mod tests {
         assert_eq!(worker_bytes(1000, 96, 64, 2), 1000 + source + result);
         // At 720p to 2880p the result alone is 177 MB.
         assert!(worker_bytes(0, 1280, 720, 4) > 177_000_000);
-    }
-
-    #[test]
-    fn planes_are_counted_as_they_are() {
-        let bytes = |name, width, height| {
-            picture_bytes(PixelFormat::from_name(name).unwrap(), width, height)
-        };
-        assert_eq!(bytes("yuv420p", 4, 4), 24);
-        assert_eq!(bytes("yuv420p", 5, 3), 15 + 2 * 6);
-        assert_eq!(bytes("yuv444p10le", 4, 4), 96);
-        assert_eq!(bytes("gray", 4, 4), 16);
-        assert_eq!(bytes("gbrp", 4, 4), 48);
     }
 }

@@ -138,13 +138,26 @@ pub struct Reader<'a> {
     pub budget: Budget,
     /// Bytes of a frame and its result.
     pub frame_bytes: u64,
+    /// Bounds the packets in flight, where they are more than a few.
+    pub packets: Budget,
+    /// A frame whose packets have gone ahead.
+    pub waiting: Option<Item<Frame>>,
     /// Counts frames.
     pub tally: &'a Tally,
 }
 
+/// Packets of so many bytes or more in one step through the file go ahead on their own, in room of their own.
+const MANY_BYTES: usize = 64 << 10;
+
+/// Room for such packets.
+pub const PACKETS_BYTES: u64 = 32 << 20;
+
 impl Reader<'_> {
     /// The next item of the clip.
     pub fn next(&mut self) -> Result<Option<Item<Frame>>, BoxError> {
+        if let Some(waiting) = self.waiting.take() {
+            return Ok(Some(waiting));
+        }
         let room = self.budget.admit(self.frame_bytes)?;
         let Some(unit) = self.decoder.next_unit()? else {
             return Ok(None);
@@ -162,7 +175,17 @@ impl Reader<'_> {
             item.picture = Some(self.normaliser.normalise(frame)?);
             item.room = Some(room);
         }
-        Ok(Some(item))
+        let n_bytes: usize = item.packets.iter().map(Packet::size_bytes).sum();
+        if n_bytes < MANY_BYTES {
+            return Ok(Some(item));
+        }
+        let packets = Item {
+            packets: std::mem::take(&mut item.packets),
+            picture: None,
+            room: Some(self.packets.admit(n_bytes as u64)?),
+        };
+        self.waiting = Some(item).filter(|item| item.picture.is_some());
+        Ok(Some(packets))
     }
 }
 
@@ -178,6 +201,12 @@ pub fn compare(
 ) -> Result<(), BoxError> {
     let mut ahead = Ahead::new(ways, may_hold);
     while let Some(item) = rx.recv()? {
+        if item.picture.is_none() && item.room.is_some() {
+            // The reader waits for their room, so they do not wait for a picture that is held back.
+            let unchanged = |_| -> Result<_, BoxError> { unreachable!("there is no picture") };
+            tx.send(item.try_map(unchanged)?)?;
+            continue;
+        }
         let mut item = item.try_map(|frame| {
             let index = mapping.n_frames();
             let source = is_viewed.then(|| frame.share());

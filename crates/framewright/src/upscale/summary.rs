@@ -138,6 +138,24 @@ pub fn note_health(health: &Health, tally: &Tally, notes: &Notes) {
         ),
         (
             "irregular",
+            repairs.long_subtitles,
+            "subtitle",
+            "of more than 16 KiB, which is not converted, left out",
+        ),
+        (
+            "irregular",
+            repairs.lost_chapters,
+            "chapter",
+            "beyond the 4096th, left out",
+        ),
+        (
+            "irregular",
+            repairs.lost_tags,
+            "tag",
+            "too many or too long to keep, left out",
+        ),
+        (
+            "irregular",
             health.repaired_timestamps,
             "frame",
             "without a timestamp or with one that does not increase, set behind the one before",

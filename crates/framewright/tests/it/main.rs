@@ -22,6 +22,7 @@ mod extract;
 mod fence;
 mod hangs;
 mod interrupt;
+mod memory;
 mod models;
 mod outputs;
 mod quality;

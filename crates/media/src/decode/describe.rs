@@ -34,6 +34,7 @@ fn describe_stream(demuxer: &Demuxer, index: usize) -> Stream {
         index,
         kind: StreamKind::of(parameters.codec_type),
         codec: codec_name(parameters.codec_id),
+        header_bytes: u64::try_from(parameters.extradata_size).unwrap_or(0),
         codec_id: parameters.codec_id,
     }
 }

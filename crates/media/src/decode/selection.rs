@@ -16,9 +16,12 @@ pub(crate) enum Action {
     Restart,
 }
 
+/// One for each packet of the video. An iterator, since a file may have packets without end.
+pub(crate) type Actions = Box<dyn Iterator<Item = Action> + Send>;
+
 /// The actions, and how far they were taken.
 pub(super) struct Selection {
-    actions: std::vec::IntoIter<Action>,
+    actions: Actions,
     /// Whether any packet was decoded.
     pub(super) has_begun: bool,
     /// A packet that waits until the decoder is empty.
@@ -31,9 +34,9 @@ pub(super) struct Selection {
 const MANY_PACKETS: u32 = 256;
 
 impl Selection {
-    pub(super) fn new(actions: Vec<Action>) -> Self {
+    pub(super) fn new(actions: Actions) -> Self {
         Self {
-            actions: actions.into_iter(),
+            actions,
             has_begun: false,
             held: None,
             packets_in_unit: 0,

@@ -50,8 +50,9 @@ pub(super) struct Scan {
     pub(super) read_until_secs: f64,
 }
 
-/// Above this many packets (50 days at 60 frames per second would be 259 million) everything is decoded.
-const MAX_PACKETS: usize = 1 << 24;
+/// Above this many packets (19 hours at 60 frames per second) everything is decoded: what is noted of them and planned for
+/// them takes 50 bytes each.
+const MAX_PACKETS: usize = 1 << 22;
 
 impl Scan {
     /// Reads the whole file. `step` is called for every packet.

@@ -79,14 +79,14 @@ fn open_part(
     n_packets: u64,
     interrupt: &Interrupt,
 ) -> Result<Decoder, Error> {
-    let actions = (0..n_packets).map(|n| {
+    let actions = (0..n_packets).map(move |n| {
         if part.contains(&n) {
             Action::Decode
         } else {
             Action::Skip
         }
     });
-    Decoder::open_selected(path, 1, interrupt, Some(actions.collect()))
+    Decoder::open_selected(path, 1, interrupt, Some(Box::new(actions)))
 }
 
 /// Damaged frames and refused packets.

@@ -3,7 +3,6 @@
 use framewright_infer::ModelInfo;
 
 use crate::cli::Reuse;
-use crate::upscale::resources::Machine;
 
 /// What was chosen, and what there is to say about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,13 +17,13 @@ pub(super) struct Choice {
 
 /// Chooses, given what a state would take: none where the engine keeps none.
 ///
-/// Parts of a picture can be computed alone only where it is known what they look at. A state may take half of the
-/// memory; everything else has to do with the rest.
+/// Parts of a picture can be computed alone only where it is known what they look at. `room_bytes`: what a state may take,
+/// half of the memory at most; everything else has to do with the rest.
 pub(super) fn choose(
     asked: Option<Reuse>,
     model: &ModelInfo,
     state_bytes: Option<u64>,
-    machine: Machine,
+    room_bytes: u64,
 ) -> Choice {
     let simply = |reuse| Choice {
         reuse,
@@ -50,7 +49,7 @@ pub(super) fn choose(
     }
     let megabytes = |bytes: u64| bytes / 1_000_000;
     let problem = match state_bytes {
-        Some(bytes) if bytes <= machine.memory_bytes / 2 => {
+        Some(bytes) if bytes <= room_bytes => {
             return Choice {
                 state_bytes,
                 why: Some(format!(
@@ -97,8 +96,7 @@ mod tests {
     }
 
     fn chosen(asked: Option<Reuse>, model: &ModelInfo, state_bytes: Option<u64>) -> Choice {
-        let machine = Machine::here().with_memory(Some(4 << 30));
-        choose(asked, model, state_bytes, machine)
+        choose(asked, model, state_bytes, 2 << 30)
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub enum Action {
     LeaveOut,
 }
 
+/// Most bytes that the headers of copied streams hold together, attached files among them. They are in memory twice, and the
+/// fonts of a film have a tenth of it.
+const MAX_HEADER_BYTES: u64 = 256 << 20;
+
 /// What becomes of each stream of `clip`, in order.
 ///
 /// # Errors
@@ -54,12 +58,15 @@ pub(super) fn choose_streams(
     if let (Some(container), Some(encoder)) = (container, encoder) {
         check_container(clip, encoder, container)?;
     }
+    let mut header_bytes = 0;
     Ok(clip
         .streams
         .iter()
         .map(|stream| {
+            header_bytes += stream.header_bytes;
             let action = match container {
                 _ if stream.index == clip.video.index => Action::Upscale,
+                Some(_) if header_bytes > MAX_HEADER_BYTES => Action::LeaveOut,
                 Some(container) if container.holds(stream) => Action::Copy,
                 Some(container) if container.converts(stream) => Action::Convert,
                 _ => Action::LeaveOut,
@@ -88,6 +95,18 @@ pub(super) fn conversions(
             )
         })
         .collect()
+}
+
+/// What to say of streams whose headers are more than is kept.
+pub(super) fn too_large(clip: &Clip) -> Option<String> {
+    let bytes: u64 = clip.streams.iter().map(|stream| stream.header_bytes).sum();
+    (bytes > MAX_HEADER_BYTES).then(|| {
+        format!(
+            "attached files and headers of streams take {} MB; what is beyond {} MB is left out",
+            bytes >> 20,
+            MAX_HEADER_BYTES >> 20
+        )
+    })
 }
 
 /// What to say of a rotation that the container can keep only as a tag.
