@@ -19,6 +19,7 @@ mod engines;
 mod env;
 mod export;
 mod extract;
+mod faults;
 mod fence;
 mod hangs;
 mod interrupt;
