@@ -36,6 +36,9 @@ profile=default
 [ "${CI:-}" != true ] || profile=ci
 cargo nextest run --locked --workspace --profile "$profile"
 
+step "hostile files, models, configurations and states"
+python3 -B fuzz/mutants/run.py all --short --n 60 --program "$target/debug/framewright" --keep "$target/mutants-found"
+
 step "examples in the documentation"
 cargo test --locked --workspace --doc
 
