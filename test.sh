@@ -12,8 +12,10 @@ step() { printf '\n== %s\n' "$*"; }
 step "what the tests need"
 scripts/system-packages.sh
 cargo nextest --version > /dev/null 2>&1 || cargo install --locked cargo-nextest
+# All at once: with other packages than the tests, cargo chooses other features and builds the dependencies twice.
+cargo build --locked --workspace --bins --tests
 if [ -z "${FRAMEWRIGHT_ORT:-}" ]; then
-  XDG_DATA_HOME=$target/test-data cargo run --locked --quiet --package framewright -- setup
+  XDG_DATA_HOME=$target/test-data "$target/debug/framewright" setup
   export FRAMEWRIGHT_ORT=$target/test-data/framewright/libonnxruntime.so
 fi
 # The independent computation of the pixels and the readers of datasets are in Python.
