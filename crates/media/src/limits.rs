@@ -79,7 +79,11 @@ pub(crate) fn max_pixels(width: i32, height: i32) -> i64 {
 
 /// Threads of a decoder of such frames: those asked for, or one per core, and fewer where each would hold a large frame.
 pub(crate) fn decoder_threads(asked: usize, format: PixelFormat, width: i32, height: i32) -> usize {
-    let frame = format.frame_bytes(width.max(0) as usize, height.max(0) as usize);
+    let frame = match pixels(width, height) {
+        // It may be of any size.
+        0 => 2 * MAX_FRAME_PIXELS,
+        _ => format.frame_bytes(width as usize, height as usize),
+    };
     let fitting = (THREAD_BYTES / frame.max(1)).clamp(1, MAX_THREADS) as usize;
     let asked = match asked {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -130,7 +134,7 @@ mod tests {
         assert_eq!(threads(16, 7680, 4320), 10);
         assert_eq!(threads(16, 15_360, 8640), 2);
         assert_eq!(threads(1, 15_360, 8640), 1);
-        assert_eq!(threads(64, 0, 0), 16);
+        assert_eq!(threads(64, 0, 0), 2);
         assert!((1..=16).contains(&threads(0, 64, 64)));
     }
 }

@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(load().fit(WANTED, machine(16 << 10)), WANTED);
         assert_eq!(
             load().memory(&WANTED, machine(16 << 10)).planned_bytes >> 20,
-            2435
+            2220
         );
     }
 
@@ -338,7 +338,7 @@ mod tests {
     fn less_memory_means_fewer_workers_then_threads_then_frames() {
         let chosen = |megabytes| load().fit(WANTED, machine(megabytes));
         let some = chosen(2200);
-        assert_eq!((some.workers, some.encoder_threads), (4, 12));
+        assert_eq!((some.workers, some.encoder_threads), (7, 12));
         let few = chosen(1300);
         assert_eq!((few.workers, few.composites), (1, 16));
         assert!(few.encoder_threads < 12);

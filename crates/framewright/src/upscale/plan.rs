@@ -168,7 +168,7 @@ pub fn plan(
     let video = &clip.video;
     let scale = model.scale as usize;
     let (width, height) = (video.width * scale, video.height * scale);
-    refuse_too_large(width, height)?;
+    refuse_too_large(options, width, height)?;
     let (tags, assumed) = video
         .tags
         .complete(video.pixel_format, video.width, video.height);
@@ -336,18 +336,21 @@ fn load(
 /// Most pixels of a result; FFmpeg lays out no more, with borders of 128 pixels (`av_image_check_size`).
 const MAX_RESULT_PIXELS: usize = i32::MAX as usize / 8;
 
-/// Refuses a result that no encoder could be given.
-fn refuse_too_large(width: usize, height: usize) -> anyhow::Result<()> {
+/// Refuses a result that no encoder could be given: the scale where one was asked for, else the clip.
+fn refuse_too_large(options: &Options, width: usize, height: usize) -> anyhow::Result<()> {
     let padded = (width + 128).saturating_mul(height + 128);
     if padded < MAX_RESULT_PIXELS {
         return Ok(());
     }
     let megapixels = MAX_RESULT_PIXELS / 1_000_000;
+    let (exit, what_to_do) = match options.scale {
+        Some(_) => (Exit::Usage, "choose a smaller --scale"),
+        None => (Exit::BadInput, "make the frames smaller first"),
+    };
     let message = format!(
-        "the result would be {width}x{height} pixels, and FFmpeg takes no more than {megapixels} million; \
-         choose a smaller --scale"
+        "the result would be {width}x{height} pixels, and FFmpeg takes no more than {megapixels} million; {what_to_do}"
     );
-    Err(fail(Exit::Usage, message))
+    Err(fail(exit, message))
 }
 
 /// Refuses what does not fit even by the least that can be chosen. A mere plan has to fit as far as it reads and compares.

@@ -69,7 +69,7 @@ fn frames_larger_than_any_video_are_refused_by_their_header() {
     assert_bomb(&env, &y4m, "15000x15000");
     ffmpeg(
         env.root(),
-        "-f lavfi -i color=s=300x300:r=5:d=1 -c:v rawvideo -pix_fmt rgb24 raw.avi",
+        "-f lavfi -i color=s=300x300:r=5:d=1 -c:v rawvideo -pix_fmt yuv420p raw.avi",
     );
     patch(
         &env.path("raw.avi"),
@@ -192,13 +192,16 @@ fn a_stream_whose_frames_turn_huge_goes_on_in_little_memory() {
             .unwrap()
             >= 46
     );
-    assert!(peak < SMALL, "{} MB", peak >> 20);
+    // H.264 makes 100 MB of tables for the blocks of such a frame, in each thread, before it asks for a frame of 400 MB.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let tables = threads.min(16) as u64 * (128 << 20);
+    assert!(peak < SMALL + tables, "{} MB", peak >> 20);
     // From the beginning on, where only the frames say their size.
     fs::write(env.path("all.h264"), key_frame(1000).repeat(5)).unwrap();
     let (peak, run) = null_run(&env, &env.path("all.h264"), &[]);
     let run = run.expect_code(65);
     assert!(run.stderr.contains("134 million pixels"), "{run:#?}");
-    assert!(peak < SMALL, "{} MB", peak >> 20);
+    assert!(peak < SMALL + tables, "{} MB", peak >> 20);
 }
 
 #[test]
@@ -226,12 +229,12 @@ fn a_container_that_lies_about_the_size_is_not_believed() {
 }
 
 #[test]
-fn a_frame_of_a_hundred_megapixels_is_planned_and_runs_where_it_fits() {
+fn a_photograph_is_planned_where_it_fits_and_refused_with_the_numbers_where_not() {
     let env = TestEnv::new();
-    // 11,000 × 9,000 pixels; a picture of one colour, which JPEG makes small.
+    // 64 megapixels of one colour; the result has four times as many.
     ffmpeg(
         env.root(),
-        "-f lavfi -i color=gray:s=11000x9000:r=1:d=1 -pix_fmt gray -c:v ffv1 -slices 4 in.mkv",
+        "-f lavfi -i color=gray:s=8000x8000:r=1:d=1 -pix_fmt gray -c:v ffv1 in.mkv",
     );
     let more = ["--memory", "8G", "--plan-only", "--json"];
     let (_, run) = null_run(&env, &env.path("in.mkv"), &more);
@@ -241,7 +244,7 @@ fn a_frame_of_a_hundred_megapixels_is_planned_and_runs_where_it_fits() {
     let (_, run) = null_run(&env, &env.path("in.mkv"), &["--memory", "1G"]);
     let run = run.expect_code(69);
     assert!(
-        run.stderr.contains("11000x9000") && run.stderr.contains("1024 MB (--memory)"),
+        run.stderr.contains("8000x8000") && run.stderr.contains("1024 MB (--memory)"),
         "{run:#?}"
     );
 }
@@ -250,7 +253,7 @@ fn a_frame_of_a_hundred_megapixels_is_planned_and_runs_where_it_fits() {
 fn frames_out_of_all_proportion_to_the_file_are_bad_input_where_they_do_not_fit() {
     let env = TestEnv::new();
     let mut gif = b"GIF89a".to_vec();
-    gif.extend([11_000_u16, 9000].map(u16::to_le_bytes).concat());
+    gif.extend([8000_u16; 2].map(u16::to_le_bytes).concat());
     gif.extend([0x80, 0, 0, 0, 0, 0, 255, 255, 255]);
     gif.extend([0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0, 0x3b]);
     fs::write(env.path("in.gif"), &gif).unwrap();
@@ -276,6 +279,14 @@ fn a_result_larger_than_ffmpeg_lays_out_is_refused_before_the_run() {
         run.stderr.contains("32768x19200") && run.stderr.contains("--scale"),
         "{run:#?}"
     );
+    // By the model's own scale the clip is what is too large.
+    ffmpeg(
+        env.root(),
+        "-f lavfi -i color=gray:s=11000x9000:r=1:d=1 -pix_fmt gray -c:v ffv1 wide.mkv",
+    );
+    let (_, run) = null_run(&env, &env.path("wide.mkv"), &[]);
+    let run = run.expect_code(65);
+    assert!(run.stderr.contains("22000x18000 pixels"), "{run:#?}");
 }
 
 /// The plan of a run, and the most that it took.
@@ -297,7 +308,7 @@ fn a_run_stays_within_its_plan() {
     let env = TestEnv::new();
     ffmpeg(
         env.root(),
-        "-f lavfi -i testsrc2=s=960x540:r=24:d=2.5 -c:v libx264 -preset ultrafast -refs 4 in.mp4",
+        "-f lavfi -i testsrc2=s=640x360:r=24:d=2.5 -c:v libx264 -preset ultrafast -refs 4 in.mp4",
     );
     let nearest = ["-m", "nearest-x2"];
     let film = ["-o", "out.mp4"];
