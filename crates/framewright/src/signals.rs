@@ -219,7 +219,7 @@ mod tests {
         .unwrap();
         low_level::raise(SIGTERM).unwrap();
         for step in ["finish", "stop"] {
-            assert_eq!(calls.recv_timeout(Duration::from_secs(60)), Ok(step));
+            assert_eq!(calls.recv_timeout(Duration::from_mins(1)), Ok(step));
         }
         assert_eq!(watch.caught(), Some(Exit::Terminated));
     }
