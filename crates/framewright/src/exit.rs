@@ -19,7 +19,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// Finished, but some items of several failed.
+    /// Finished, but some items of several failed, or most frames of the film were lost.
     SomeFailed = 3,
     /// The input is missing, damaged beyond use, or not a video.
     BadInput = 65,

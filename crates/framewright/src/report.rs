@@ -68,6 +68,16 @@ pub struct Report {
     pub corrupt_frames: u64,
     /// Whether the input ends before the end it announces.
     pub truncated: bool,
+    /// Video packets that are there, but gave no frame.
+    pub undecodable_packets: u64,
+    /// Frames that the file announces or holds packets of, and that did not come.
+    pub missing_frames: u64,
+    /// Packets of any stream that the container gave in part, or marked as damaged.
+    pub damaged_packets: u64,
+    /// Places at which the container made no sense.
+    pub read_errors: u64,
+    /// Errors that FFmpeg logged about the input.
+    pub logged_errors: u64,
     /// What was done instead of what was asked or planned, with the reason.
     pub fallbacks: Vec<String>,
     /// What the user should know about the result.
@@ -228,6 +238,11 @@ mod tests {
             bottleneck: Some("upscale".into()),
             corrupt_frames: 0,
             truncated: false,
+            undecodable_packets: 0,
+            missing_frames: 0,
+            damaged_packets: 0,
+            read_errors: 0,
+            logged_errors: 0,
             fallbacks: vec![],
             warnings: vec![],
         }
@@ -241,7 +256,8 @@ mod tests {
                       older_composite_hits moved_frames worst_tolerated_difference state_frames layer_fractions wall_secs cpu_secs fps \
                       peak_rss_bytes engine device precision model name sha256 scale passes stages \
                       name items busy_secs input_wait_secs output_wait_secs bottleneck \
-                      corrupt_frames truncated fallbacks warnings";
+                      corrupt_frames truncated undecodable_packets missing_frames damaged_packets \
+                      read_errors logged_errors fallbacks warnings";
         let mut rest = json.as_str();
         for field in fields.split_whitespace() {
             let key = format!("\"{field}\":");

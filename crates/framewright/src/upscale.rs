@@ -147,10 +147,15 @@ pub fn upscale(options: &Options, screen: &Screen) -> anyhow::Result<Exit> {
         write_plan(options, &prepared.plan, &mapping, None)?;
     }
     summary::report(options, &prepared, &done, output, &notes, screen)?;
-    Ok(signals
-        .caught()
-        .filter(|_| done.ended.ending != Ending::Completed)
-        .unwrap_or(Exit::Ok))
+    if done.ended.ending != Ending::Completed {
+        return Ok(signals.caught().unwrap_or(Exit::Ok));
+    }
+    // What there is of the film was published; a script is not to take it for the film.
+    Ok(if prepared.decoder.health().has_lost_most() {
+        Exit::SomeFailed
+    } else {
+        Exit::Ok
+    })
 }
 
 /// The data flow. Each stage is one line here and one function in `stages`.

@@ -56,7 +56,6 @@ pub struct AvError(pub(crate) c_int);
 
 impl AvError {
     pub(crate) const EOF: Self = Self(ffi::AVERROR_EOF);
-    pub(crate) const INVALID_DATA: Self = Self(ffi::AVERROR_INVALIDDATA);
     /// The interrupt callback asked for an end.
     pub(crate) const EXIT: Self = Self(ffi::AVERROR_EXIT);
 

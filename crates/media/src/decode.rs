@@ -7,7 +7,8 @@
 //! Invariant: every frame the decoder holds is drained at the end of the file, with its own timestamp.
 //!
 //! `describe` is what the container says of itself, `dating` gives frames their timestamps, `extent` tells a file that
-//! was cut from one that ends, `selection` leaves packets out, `memory` is what decoding takes.
+//! was cut from one that ends, `expected` counts packets that gave no frame, `damage` knows which frames depend on them,
+//! `selection` leaves packets out, `memory` is what decoding takes.
 #![expect(unsafe_code, reason = "owns an AVCodecContext")]
 
 use std::path::Path;
@@ -20,20 +21,25 @@ use crate::av::{AvError, check};
 use crate::clip::Clip;
 use crate::demux::{Demuxer, Interrupt};
 use crate::frame::Frame;
+use crate::health::Health;
 use crate::limits;
 use crate::orientation::Orientation;
 use crate::packet::Packet;
 use crate::pixel_format::PixelFormat;
 use crate::side_data;
 use crate::tags::ColourTags;
+use damage::Damage;
 use dating::Dating;
 pub(crate) use describe::describe;
-pub(crate) use extent::Extent;
+use expected::Expected;
+pub(crate) use extent::{Extent, Promised};
 use selection::Selection;
 pub(crate) use selection::{Action, Actions};
 
+mod damage;
 mod dating;
 mod describe;
+mod expected;
 mod extent;
 mod memory;
 mod selection;
@@ -44,19 +50,6 @@ pub struct Unit {
     pub packets: Vec<Packet>,
     /// The next frame in presentation order; `None` behind the last one, or when many packets came without a frame.
     pub frame: Option<Frame>,
-}
-
-/// What was found wrong while reading; complete once [`Decoder::next_unit`] has returned `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Frames the decoder marked as damaged, delivered all the same.
-    pub corrupt_frames: u64,
-    /// Video packets the decoder refused; their frames are missing.
-    pub refused_packets: u64,
-    /// Frames whose timestamp was missing or did not increase, and was moved behind the one before.
-    pub repaired_timestamps: u64,
-    /// The file ends before its own table of contents or duration says so.
-    pub truncated: Option<String>,
 }
 
 /// Packets without a frame are handed on when they reach this size, so that memory stays bounded in files that store
@@ -73,7 +66,12 @@ pub struct Decoder {
     /// The first frame, decoded by `open` to learn what the container does not say.
     first: Option<Frame>,
     dating: Dating,
+    promised: Promised,
     extent: Extent,
+    expected: Expected,
+    damage: Damage,
+    /// Errors logged when reading began: those of opening the file, or of what was read before a jump.
+    logged_before: u64,
     /// Whether reading began where the file begins, so that what it announces can be checked.
     from_start: bool,
     /// Which packets of the video are decoded; all of them where nothing is said.
@@ -111,8 +109,10 @@ impl Decoder {
         let demuxer = Demuxer::open(path, interrupt)?;
         let (index, codec) = demuxer.best_video()?;
         let context = open_codec(&demuxer, index, codec, threads)?;
+        let clip = describe(&demuxer, index);
         let mut decoder = Self {
-            clip: describe(&demuxer, index),
+            promised: Promised::of(&demuxer, &clip),
+            clip,
             demuxer,
             context,
             packets: Vec::new(),
@@ -120,6 +120,9 @@ impl Decoder {
             first: None,
             dating: Dating::default(),
             extent: Extent::default(),
+            expected: Expected::default(),
+            damage: Damage::default(),
+            logged_before: 0,
             from_start: true,
             selection: actions.map(Selection::new),
             frames_left: None,
@@ -231,6 +234,9 @@ impl Decoder {
         self.at_end = false;
         self.from_start = false;
         self.health = Health::default();
+        self.expected = Expected::default();
+        self.damage = Damage::default();
+        self.logged_before = self.demuxer.log().total();
     }
 
     /// Ends after `frames` more frames, as if the video did.
@@ -268,9 +274,7 @@ impl Decoder {
                 }
                 Received::NeedsPacket => self.feed()?,
                 Received::End if self.packets.is_empty() => {
-                    if self.at_end && self.from_start && self.health.truncated.is_none() {
-                        self.health.truncated = self.extent.missing(&self.demuxer, &self.clip);
-                    }
+                    self.complete_health();
                     return Ok(None);
                 }
                 Received::End => return Ok(Some(self.unit(None))),
@@ -287,6 +291,26 @@ impl Decoder {
         &self.health
     }
 
+    /// Whether anything was found damaged so far, as [`Health::is_damaged`], with what FFmpeg has logged up to now.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.health.is_damaged() || self.demuxer.log().total() > self.logged_before
+    }
+
+    /// Judges what came once nothing more comes.
+    fn complete_health(&mut self) {
+        self.health.read_errors = self.demuxer.read_errors();
+        if self.demuxer.log().total() > self.logged_before {
+            self.health.logged_errors = self.demuxer.log().kinds();
+        }
+        if !self.at_end || !self.from_start || self.selection.is_some() {
+            return;
+        }
+        let refused = self.health.undecodable_packets;
+        self.health.undecodable_packets = refused.max(self.expected.undecodable());
+        self.extent
+            .judge(&self.promised, &self.demuxer, &mut self.health);
+    }
+
     fn unit(&mut self, frame: Option<Frame>) -> Unit {
         self.pending_bytes = 0;
         if let Some(selection) = &mut self.selection {
@@ -300,25 +324,40 @@ impl Decoder {
 
     fn receive(&mut self) -> Result<Received, Error> {
         let mut frame = Frame::empty();
+        let logged = self.demuxer.log().total();
         // SAFETY: the context is open, the frame empty and owned.
-        match check(unsafe { ffi::avcodec_receive_frame(self.context, frame.as_ptr()) }) {
+        let received = check(unsafe { ffi::avcodec_receive_frame(self.context, frame.as_ptr()) });
+        self.mark_damage_since(logged);
+        match received {
             Ok(_) => {
+                self.expected.note_frame(&frame);
                 let repaired = self.dating.date(&mut frame, &self.clip.video);
+                frame.depends_on_damage = self.damage.reaches(frame.raw().pts);
+                self.health.frames += 1;
                 self.health.repaired_timestamps += u64::from(repaired);
                 self.health.corrupt_frames += u64::from(frame.is_corrupt());
                 Ok(Received::Frame(frame))
             }
             Err(error) if error.is_again() => Ok(Received::NeedsPacket),
             Err(AvError::EOF) => self.resume(),
-            // A frame that cannot be decoded at all; the decoder goes on with the next packet.
-            Err(error) if is_unfit_frame(error) => {
-                self.health.refused_packets += 1;
+            // A frame that cannot be decoded: the film goes on with the next packet, whatever the decoder calls it.
+            Err(_) => {
+                self.refuse();
                 Ok(Received::NeedsPacket)
             }
-            Err(cause) => Err(Error::Av {
-                call: "decoding",
-                cause,
-            }),
+        }
+    }
+
+    /// A packet gave an error instead of a frame.
+    fn refuse(&mut self) {
+        self.health.undecodable_packets += 1;
+        self.damage.mark();
+    }
+
+    /// What was logged during a call is about the packet it works on.
+    fn mark_damage_since(&mut self, logged: u64) {
+        if self.demuxer.log().total() > logged {
+            self.damage.mark();
         }
     }
 
@@ -326,10 +365,13 @@ impl Decoder {
     fn feed(&mut self) -> Result<(), Error> {
         let Some(packet) = self.demuxer.read()? else {
             self.at_end = true;
-            return self.send(ptr::null());
+            self.send(ptr::null());
+            return Ok(());
         };
         self.extent
             .note_packet(&packet, self.demuxer.stream(packet.stream()));
+        let is_cut = packet.raw().flags & ffi::AV_PKT_FLAG_CORRUPT != 0;
+        self.health.damaged_packets += u64::from(is_cut);
         if packet.stream() != self.clip.video.index {
             self.pending_bytes += packet.size_bytes();
             self.packets.push(packet);
@@ -343,13 +385,14 @@ impl Decoder {
             }
             if action == Action::Restart && selection.has_begun {
                 selection.held = Some(packet);
-                return self.send(ptr::null());
+                self.send(ptr::null());
+                return Ok(());
             }
             selection.has_begun = true;
             self.skip_unused_frames(action == Action::DecodeIfReference);
         }
-        self.dating.note_packet(&packet);
-        self.send(packet.as_ptr())
+        self.send_packet(&packet);
+        Ok(())
     }
 
     /// After the last frame of what was decoded in one go: begins again with the packet that follows, if there is one.
@@ -360,8 +403,7 @@ impl Decoder {
         // SAFETY: the context is open.
         unsafe { ffi::avcodec_flush_buffers(self.context) }
         self.skip_unused_frames(false);
-        self.dating.note_packet(&packet);
-        self.send(packet.as_ptr())?;
+        self.send_packet(&packet);
         Ok(Received::NeedsPacket)
     }
 
@@ -376,19 +418,30 @@ impl Decoder {
         unsafe { (*self.context).skip_frame = discard }
     }
 
-    fn send(&mut self, packet: *const ffi::AVPacket) -> Result<(), Error> {
+    fn send_packet(&mut self, packet: &Packet) {
+        // An empty one repeats the frame before; to the decoder it would mean the end.
+        if packet.size_bytes() == 0 {
+            return;
+        }
+        self.dating.note_packet(packet);
+        self.damage.note_packet(packet);
+        let video = self.clip.video.index;
+        let codec = self.demuxer.parameters(video).codec_id;
+        let beyond_end = self
+            .promised
+            .is_beyond_end(packet, self.demuxer.stream(video));
+        self.expected.note_packet(packet, codec, beyond_end);
+        self.send(packet.as_ptr());
+    }
+
+    /// Gives the decoder a packet, or the end (null). A refusal is damage in the data: the packet is lost, the film is not.
+    fn send(&mut self, packet: *const ffi::AVPacket) {
+        let logged = self.demuxer.log().total();
         // SAFETY: the context is open; the packet is null (drain) or valid through the call.
-        match check(unsafe { ffi::avcodec_send_packet(self.context, packet) }) {
-            Ok(_) | Err(AvError::EOF) => Ok(()),
-            // Any other refusal is damage in the data: the packet is lost, the film is not.
-            Err(error) if error.io_kind() != Some(std::io::ErrorKind::OutOfMemory) => {
-                self.health.refused_packets += 1;
-                Ok(())
-            }
-            Err(cause) => Err(Error::Av {
-                call: "decoding",
-                cause,
-            }),
+        let sent = check(unsafe { ffi::avcodec_send_packet(self.context, packet) });
+        self.mark_damage_since(logged);
+        if sent.is_err_and(|error| error != AvError::EOF) {
+            self.refuse();
         }
     }
 }
@@ -398,11 +451,6 @@ impl Drop for Decoder {
         // SAFETY: frees the context this value owns.
         unsafe { ffi::avcodec_free_context(&raw mut self.context) }
     }
-}
-
-/// Damage, or a frame of more pixels than the decoder was opened for.
-fn is_unfit_frame(error: AvError) -> bool {
-    error == AvError::INVALID_DATA || error.io_kind() == Some(std::io::ErrorKind::InvalidInput)
 }
 
 enum Received {
@@ -429,6 +477,7 @@ fn open_codec(
         .and_then(|_| {
             let (width, height) = ((*context).width, (*context).height);
             let format = PixelFormat((*context).pix_fmt);
+            (*context).opaque = demuxer.log().opaque();
             (*context).thread_count =
                 limits::decoder_threads(threads, format, width, height) as i32;
             (*context).max_pixels = limits::max_pixels(width, height);

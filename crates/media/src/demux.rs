@@ -17,6 +17,7 @@ use ffmpeg_sys_the_third as ffi;
 
 use crate::Error;
 use crate::av::{self, AvError, Dict, check};
+use crate::error_log::ErrorLog;
 use crate::limits;
 use crate::packet::Packet;
 
@@ -46,11 +47,19 @@ pub(crate) struct Demuxer {
     pub(crate) path: PathBuf,
     /// Kept alive for the context's callback.
     interrupt: Interrupt,
-    /// The container's own data made no sense at some point; nothing behind it can be read.
-    damaged: bool,
     /// Width and height of each stream by the container's header, before anything of it was decoded.
     announced: Vec<(i32, i32)>,
+    /// Kept alive for the context's messages.
+    log: Arc<ErrorLog>,
+    read_errors: u64,
+    gave_up: bool,
 }
+
+/// C's `SEEK_CUR`: from where it is.
+const SEEK_CUR: c_int = 1;
+/// Errors of a demuxer without a packet between them after which the file is taken to end. Each is a place it tries to get
+/// over; damage of a whole gigabyte in small pieces has fewer.
+const MAX_ERRORS_IN_A_ROW: u32 = 1000;
 
 // SAFETY: the context is used by whoever owns this value, one thread at a time.
 unsafe impl Send for Demuxer {}
@@ -66,8 +75,10 @@ impl Demuxer {
         let mut context = unsafe { ffi::avformat_alloc_context() };
         assert!(!context.is_null(), "out of memory");
         let flag = Arc::as_ptr(&interrupt.0).cast_mut().cast::<c_void>();
-        // SAFETY: the context was just allocated; the Arc is kept in `Self` for as long as the context lives.
+        let log = ErrorLog::new();
+        // SAFETY: the context was just allocated; both Arcs are kept in `Self` for as long as the context lives.
         unsafe {
+            (*context).opaque = log.opaque();
             (*context).interrupt_callback = ffi::AVIOInterruptCB {
                 callback: Some(interrupted),
                 opaque: flag,
@@ -109,8 +120,10 @@ impl Demuxer {
             context,
             path: path.to_path_buf(),
             interrupt: interrupt.clone(),
-            damaged: false,
             announced: Vec::new(),
+            log,
+            read_errors: 0,
+            gave_up: false,
         };
         let sizes = (0..demuxer.streams().len()).map(|index| demuxer.size(index));
         demuxer.announced = sizes.collect();
@@ -234,38 +247,102 @@ impl Demuxer {
         check(moved).is_ok()
     }
 
-    /// The next packet of any stream; `None` at the end of the file.
+    /// The next packet of any stream; `None` at the end of the file. What makes no sense is counted and read over.
+    ///
+    /// # Errors
+    /// [`Error::Read`] only when the file itself cannot be read: demuxers use the system's error codes for bad data as well.
     pub(crate) fn read(&mut self) -> Result<Option<Packet>, Error> {
         let packet = Packet::new();
-        // SAFETY: the context is open, the packet empty and owned.
-        match check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) }) {
-            Ok(_) => Ok(Some(packet)),
-            Err(AvError::EXIT) => Err(Error::Interrupted),
-            Err(AvError::EOF) => Ok(None),
-            Err(AvError::INVALID_DATA) => {
-                self.damaged = true;
-                Ok(None)
+        for _ in 0..MAX_ERRORS_IN_A_ROW {
+            let position = self.position();
+            // SAFETY: the context is open, the packet empty and owned; FFmpeg leaves it empty on an error.
+            let read = check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) });
+            match (read, self.file_error()) {
+                (Ok(_), _) => return Ok(Some(packet)),
+                (Err(AvError::EXIT), _) | (_, Some(AvError::EXIT)) => {
+                    return Err(Error::Interrupted);
+                }
+                (Err(_), Some(cause)) => {
+                    return Err(Error::Read {
+                        cause,
+                        path: self.path.clone(),
+                    });
+                }
+                (Err(AvError::EOF), None) => return Ok(None),
+                // Behind its last byte some demuxers return errors instead of an end; others go back and read on.
+                (Err(_), None) if self.is_at_end() && self.position() == position => {}
+                (Err(_), None) => self.read_errors += 1,
             }
-            Err(cause) => Err(Error::Read {
-                cause,
-                path: self.path.clone(),
-            }),
+        }
+        self.gave_up = !self.is_at_end();
+        Ok(None)
+    }
+
+    /// Where in the file the demuxer reads; 0 where there is no file behind it.
+    fn position(&self) -> i64 {
+        let io = self.raw().pb;
+        if io.is_null() {
+            return 0;
+        }
+        // SAFETY: a non-null I/O context is valid; a seek by nothing from where it is only asks.
+        unsafe { ffi::avio_seek(io, 0, SEEK_CUR) }
+    }
+
+    fn is_at_end(&self) -> bool {
+        // SAFETY: the I/O context is null or valid.
+        unsafe { self.raw().pb.as_ref() }.is_some_and(|io| io.eof_reached != 0)
+    }
+
+    /// The error with which the file, not what is in it, could not be read.
+    fn file_error(&self) -> Option<AvError> {
+        // SAFETY: the I/O context is null (no file behind the format) or valid.
+        let io = unsafe { self.raw().pb.as_ref() };
+        io.map(|io| AvError(io.error))
+            .filter(|error| error.0 < 0 && *error != AvError::EOF)
+    }
+
+    /// Places that were read over because they made no sense.
+    pub(crate) fn read_errors(&self) -> u64 {
+        self.read_errors
+    }
+
+    /// Whether the end was never reached: nothing but errors came.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// The errors FFmpeg logs about this file, for its decoder to report to as well.
+    pub(crate) fn log(&self) -> &Arc<ErrorLog> {
+        &self.log
+    }
+
+    /// Timestamp of the earliest packet, in seconds, as far as it is known.
+    pub(crate) fn start_secs(&self) -> f64 {
+        match self.raw().start_time {
+            ffi::AV_NOPTS_VALUE => 0.0,
+            start => start as f64 / f64::from(ffi::AV_TIME_BASE),
         }
     }
 
-    /// Whether reading ended with damage or an error rather than at the end of the file.
-    pub(crate) fn ended_badly(&self) -> bool {
-        // SAFETY: the I/O context is null (no file behind the format) or valid.
-        let io = unsafe { self.raw().pb.as_ref() };
-        self.damaged || io.is_some_and(|io| io.error < 0 && io.error != AvError::EOF.0)
+    /// Packets of a stream by an index of all of them, in the formats that have one. Other formats index key frames, or what
+    /// was read by now.
+    pub(crate) fn indexed_packets(&self, index: usize) -> Option<u64> {
+        // SAFETY: an open input has a format with a name; the stream is one of its own.
+        let (format, n) = unsafe {
+            (
+                av::text((*self.raw().iformat).name).unwrap_or_default(),
+                ffi::avformat_index_get_entries_count(self.stream(index)),
+            )
+        };
+        (format.starts_with("mov") || format == "avi").then_some(u64::try_from(n).unwrap_or(0))
     }
 }
 
 impl Drop for Demuxer {
     fn drop(&mut self) {
-        // SAFETY: closes and frees the context this value owns; `interrupt` is dropped after it.
+        // SAFETY: closes and frees the context this value owns; `interrupt` and `log` are dropped after it.
         unsafe { ffi::avformat_close_input(&raw mut self.context) }
-        let _ = &self.interrupt;
+        let _ = (&self.interrupt, &self.log);
     }
 }
 

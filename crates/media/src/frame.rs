@@ -19,6 +19,8 @@ pub struct Frame {
     frame: *mut ffi::AVFrame,
     /// How long it is shown, in the stream's time base; 0 = unknown.
     pub duration: i64,
+    /// A packet that it is predicted from was damaged.
+    pub(crate) depends_on_damage: bool,
 }
 
 // SAFETY: the AVFrame struct is owned by this value alone; the pixel buffers behind it are shared by atomic reference
@@ -32,7 +34,11 @@ impl Frame {
         // SAFETY: plain allocation.
         let frame = unsafe { ffi::av_frame_alloc() };
         assert!(!frame.is_null(), "out of memory");
-        Self { frame, duration: 0 }
+        Self {
+            frame,
+            duration: 0,
+            depends_on_damage: false,
+        }
     }
 
     /// A frame with uninitialised pixels.
@@ -59,6 +65,7 @@ impl Frame {
         Self {
             frame,
             duration: self.duration,
+            depends_on_damage: self.depends_on_damage,
         }
     }
 
@@ -104,6 +111,20 @@ impl Frame {
     /// Whether the decoder marked it as damaged: missing data or concealed errors.
     pub fn is_corrupt(&self) -> bool {
         self.raw().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0 || self.raw().decode_error_flags != 0
+    }
+
+    /// Whether it is damaged, or predicted from what is.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_corrupt() || self.depends_on_damage
+    }
+
+    /// Whether the decoder marked it as two fields.
+    pub(crate) fn is_interlaced(&self) -> bool {
+        #[cfg(not(ffmpeg_6_1))]
+        let is_interlaced = self.raw().interlaced_frame != 0;
+        #[cfg(ffmpeg_6_1)]
+        let is_interlaced = self.raw().flags & ffi::AV_FRAME_FLAG_INTERLACED != 0;
+        is_interlaced
     }
 
     /// Whether the decoder marked it as a key frame.

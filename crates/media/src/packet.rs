@@ -1,6 +1,8 @@
 //! A compressed packet on its way from one container to another.
 #![expect(unsafe_code, reason = "owns an AVPacket")]
 
+use std::slice;
+
 use ffmpeg_sys_the_third as ffi;
 
 /// An owned `AVPacket`; its bytes are reference counted.
@@ -34,6 +36,16 @@ impl Packet {
     /// Index of its stream in the file it was read from.
     pub fn stream(&self) -> usize {
         self.raw().stream_index as usize
+    }
+
+    /// The compressed data.
+    pub(crate) fn data(&self) -> &[u8] {
+        let raw = self.raw();
+        if raw.data.is_null() {
+            return &[];
+        }
+        // SAFETY: a packet has `size` readable bytes behind its pointer, owned by it.
+        unsafe { slice::from_raw_parts(raw.data, raw.size as usize) }
     }
 
     /// Size of the compressed data in bytes.

@@ -8,7 +8,8 @@
 //! Both ways give the same frames with the same pixels and numbers. The short one is taken only where packets tell with
 //! certainty which frames a player shows: codecs whose packets are known, one whole frame in each, timestamps on all,
 //! none twice, nothing damaged or cut. It gives up as soon as a frame does not come as planned; whoever reads then
-//! forgets what came so far and opens the file again with [`SampleOptions::thorough`].
+//! forgets what came so far and opens the file again with [`SampleOptions::thorough`]. Damage is read by one thread, so that
+//! the same file gives the same pixels.
 //!
 //! `scan` and `bitstream` look at packets, `choose` is which frames are wanted, `plan` what they need, `scenes` finds
 //! cuts, `verify` looks whether a file is whole.
@@ -19,15 +20,17 @@ use std::path::Path;
 use crate::Error;
 use crate::clip::Clip;
 use crate::convert::Normaliser;
-use crate::decode::{Actions, Decoder, Health};
+use crate::decode::{Actions, Decoder};
 use crate::demux::Interrupt;
 use crate::frame::Frame;
+use crate::health::Health;
 use crate::orientation::Orientation;
 use choose::Chooser;
 use plan::{Plan, Wanted};
 use scan::Scan;
 use scenes::SceneFinder;
 
+pub(crate) use bitstream::gives_frame;
 pub use choose::Sampling;
 pub use verify::{Verified, verify};
 
@@ -61,6 +64,8 @@ pub struct Sample {
     pub pts_secs: f64,
     /// Whether the decoder marked it as a key frame.
     pub keyframe: bool,
+    /// Whether it was decoded with errors, or depends on a packet that was.
+    pub damaged: bool,
 }
 
 /// What comes next.
@@ -72,6 +77,9 @@ pub enum Next {
     /// The short way does not lead there, for this reason: what came so far may be wrong. Open the file again with
     /// [`SampleOptions::thorough`].
     Unsure(String),
+    /// Something is damaged. What a decoder of several threads makes of it differs from run to run: open the file again with
+    /// [`SampleOptions::thorough`] and one thread.
+    Damaged,
 }
 
 /// Called again and again while work goes on.
@@ -83,6 +91,8 @@ pub struct Sampler {
     normaliser: Normaliser,
     way: Way,
     chooser: Chooser,
+    /// Whether damage gives the same frames each time.
+    is_reproducible: bool,
     step: Step,
     truncated: Option<String>,
     /// Frames by the scan, where that is certain.
@@ -135,6 +145,7 @@ impl Sampler {
             decoder,
             way,
             chooser,
+            is_reproducible: options.threads == 1,
             step: Box::new(step),
             scanned_frames: scan.unsure.is_none().then(|| scan.shown().count() as u64),
             truncated: scan.truncated,
@@ -163,6 +174,8 @@ impl Sampler {
     pub fn health(&self) -> Health {
         Health {
             truncated: self.truncated.clone(),
+            // Other streams are left out here, so how far the file goes is not seen.
+            missing_frames: self.decoder.health().undecodable_packets,
             ..self.decoder.health().clone()
         }
     }
@@ -201,10 +214,12 @@ impl Sampler {
                 return Ok(Next::End);
             };
             let frame = self.next_frame()?;
-            let health = self.decoder.health();
             // That it is cut off was judged by the scan, which reads all streams.
-            if health.corrupt_frames + health.refused_packets + health.repaired_timestamps > 0 {
-                return Ok(Next::Unsure("frames are damaged".into()));
+            if self.decoder.is_damaged() {
+                return Ok(Next::Damaged);
+            }
+            if self.decoder.health().repaired_timestamps > 0 {
+                return Ok(Next::Unsure("timestamps were repaired".into()));
             }
             let pts = frame.as_ref().and_then(Frame::pts).unwrap_or(i64::MAX);
             if pts < next.pts {
@@ -243,7 +258,11 @@ impl Sampler {
 
     fn next_of_all(&mut self) -> Result<Next, Error> {
         while !self.chooser.has_enough() {
-            let Some(frame) = self.next_frame()? else {
+            let frame = self.next_frame()?;
+            if self.is_doubtful() {
+                return Ok(Next::Damaged);
+            }
+            let Some(frame) = frame else {
                 self.read_to_end = true;
                 return Ok(Next::End);
             };
@@ -261,6 +280,9 @@ impl Sampler {
     fn next_scene(&mut self) -> Result<Next, Error> {
         while !self.chooser.has_enough() {
             let frame = self.next_frame()?;
+            if self.is_doubtful() {
+                return Ok(Next::Damaged);
+            }
             let sample = match frame {
                 Some(frame) => {
                     let index = self.n_frames;
@@ -296,6 +318,11 @@ impl Sampler {
         Ok(Next::End)
     }
 
+    /// Whether frames may differ the next time. Errors are known before the frames that they concern are delivered.
+    fn is_doubtful(&self) -> bool {
+        !self.is_reproducible && self.decoder.is_damaged()
+    }
+
     fn next_frame(&mut self) -> Result<Option<Frame>, Error> {
         loop {
             (self.step)();
@@ -308,12 +335,13 @@ impl Sampler {
     }
 
     fn sample(&mut self, frame: Frame, frame_index: u64, pts_secs: f64) -> Result<Sample, Error> {
-        let keyframe = frame.is_key();
+        let (keyframe, damaged) = (frame.is_key(), frame.is_damaged());
         Ok(Sample {
             frame: self.normaliser.normalise(frame)?,
             frame_index,
             pts_secs,
             keyframe,
+            damaged,
         })
     }
 }

@@ -68,6 +68,7 @@ fn take(path: &Path, options: &SampleOptions) -> Result<Taken, Error> {
             Next::Sample(sample) => rows.push(row(&sample)),
             Next::End => break sampler.why_thorough().map(str::to_owned),
             Next::Unsure(why) => break Some(format!("given up: {why}")),
+            Next::Damaged => break Some("given up: damaged".to_owned()),
         }
     };
     Ok(Taken {

@@ -64,7 +64,11 @@ fn assert_seeks(path: &Path, secs: f64) {
     let times = |frames: &[(i64, Vec<u8>)]| frames.iter().map(|(pts, _)| *pts).collect::<Vec<_>>();
     assert_eq!(times(&rest), times(&expected), "from {secs} s");
     assert!(rest == expected, "the same pictures from {secs} s");
-    assert_eq!(*decoder.health(), framewright_media::Health::default());
+    let sound = framewright_media::Health {
+        frames: decoder.health().frames,
+        ..Default::default()
+    };
+    assert_eq!(*decoder.health(), sound);
 }
 
 const B_FRAMES: &str = "-c:v libx264 -preset veryfast -g 30 -bf 3 -x264-params b-adapt=0 -c:a aac";

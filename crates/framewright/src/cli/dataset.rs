@@ -120,6 +120,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "RATE", help_heading = WHAT)]
     every: Option<Every>,
 
+    /// Take frames that were decoded with errors as well
+    #[arg(long, help_heading = WHAT)]
+    keep_damaged: bool,
+
     /// An ONNX file that finds objects; its family is recognised from the graph
     #[arg(long, value_name = "ONNX", help_heading = WHAT)]
     detector: Option<PathBuf>,
@@ -256,6 +260,8 @@ pub struct RunOptions {
     pub output: Option<PathBuf>,
     /// How frames are chosen.
     pub every: Option<Every>,
+    /// Whether damaged frames are taken.
+    pub keep_damaged: bool,
     /// The detector.
     pub detector: Option<PathBuf>,
     /// Its class names.
@@ -342,6 +348,7 @@ impl RunArgs {
             inputs: self.inputs,
             output: self.output,
             every: self.every,
+            keep_damaged: self.keep_damaged,
             detector: self.detector,
             names: self.names,
             detector_format: self.detector_format,

@@ -159,6 +159,8 @@ pub struct ExtractConfig {
     pub quality: u8,
     /// Most frames of one video.
     pub max_frames: Option<u64>,
+    /// Keep frames that were decoded with errors, or depend on a packet that was.
+    pub keep_damaged: bool,
     /// Seconds without progress after which the decoding of a video counts as stuck.
     pub stall_timeout: f64,
     /// Whether decoding is fenced in.
@@ -432,6 +434,7 @@ impl Default for ExtractConfig {
             format: PictureFormat::Jpeg,
             quality: 92,
             max_frames: None,
+            keep_damaged: false,
             stall_timeout: 60.0,
             sandbox: SandboxMode::Auto,
         }

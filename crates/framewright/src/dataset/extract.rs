@@ -135,6 +135,7 @@ fn extract_to(
             max_frames: config.max_frames,
             format: config.format,
             quality: config.quality,
+            keep_damaged: config.keep_damaged,
             mirrored: job.mirrored,
             threads: job.threads,
             write: without_paths(job.write.clone()),

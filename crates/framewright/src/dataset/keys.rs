@@ -72,6 +72,7 @@ pub fn extract(downloaded_sha256: &str, config: &Config, written: Written) -> St
         extract.format,
         extract.quality,
         extract.max_frames,
+        extract.keep_damaged,
         config.dedup.flip
     ]);
     key(&json!([VERSION, downloaded_sha256, how, rules]))
@@ -162,6 +163,9 @@ mod tests {
         let survivors = |config: &Config| extract("00", config, Written::Survivors);
         assert_eq!(survivors(&config), survivors(&other));
         other.extract.every = Every::Keyframes;
+        assert_ne!(survivors(&config), survivors(&other));
+        let mut other = config.clone();
+        other.extract.keep_damaged = true;
         assert_ne!(survivors(&config), survivors(&other));
         let mut other = config.clone();
         other.detect.model = Some("detector.onnx".into());

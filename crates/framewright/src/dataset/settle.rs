@@ -127,6 +127,7 @@ fn take_flags(config: &mut Config, options: &RunOptions) -> anyhow::Result<()> {
         options.output.as_ref().map(absolute).transpose()?.as_ref(),
     );
     take(&mut config.extract.every, options.every.as_ref());
+    config.extract.keep_damaged |= options.keep_damaged;
     take_some(
         &mut config.detect.model,
         options

@@ -115,21 +115,15 @@ pub fn effects_line(effects: &Effects) -> String {
 
 /// Warns of what was wrong with the input, and says what was done about it.
 pub fn note_health(health: &Health, tally: &Tally, notes: &Notes) {
+    for (how, what) in health.notes() {
+        notes.warn(format!("the input is {how}: {what}"));
+    }
+    if health.has_lost_most() {
+        notes.warn("more than half of the video is lost; what decodes is kept");
+    }
     let repairs = tally.repairs.get().copied().unwrap_or_default();
     let resized = tally.resized.load(Relaxed);
     let counted = [
-        (
-            "damaged",
-            health.corrupt_frames,
-            "frame",
-            "decoded with errors and kept",
-        ),
-        (
-            "damaged",
-            health.refused_packets,
-            "video packet",
-            "not decoded at all",
-        ),
         (
             "damaged",
             repairs.lost_subtitles,
@@ -156,12 +150,6 @@ pub fn note_health(health: &Health, tally: &Tally, notes: &Notes) {
         ),
         (
             "irregular",
-            health.repaired_timestamps,
-            "frame",
-            "without a timestamp or with one that does not increase, set behind the one before",
-        ),
-        (
-            "irregular",
             repairs.moved_packets,
             "copied packet",
             "with a timestamp that does not increase, set behind the one before",
@@ -176,9 +164,6 @@ pub fn note_health(health: &Health, tally: &Tally, notes: &Notes) {
     for (how, n, of, what) in counted.into_iter().filter(|(_, n, _, _)| *n > 0) {
         let plural = if n == 1 { "" } else { "s" };
         notes.warn(format!("the input is {how}: {n} {of}{plural} {what}"));
-    }
-    if let Some(how) = &health.truncated {
-        notes.warn(format!("the input is truncated: {how}"));
     }
 }
 
@@ -240,6 +225,11 @@ fn compose(prepared: &Prepared, done: &Done<'_>, output: Option<PathBuf>, notes:
         bottleneck: bottleneck(&done.ended.stages).map(String::from),
         corrupt_frames: health.corrupt_frames,
         truncated: health.truncated.is_some(),
+        undecodable_packets: health.undecodable_packets,
+        missing_frames: health.missing_frames,
+        damaged_packets: health.damaged_packets,
+        read_errors: health.read_errors,
+        logged_errors: health.n_logged_errors(),
         fallbacks: notes.fallbacks(),
         warnings: notes.warnings(),
     }

@@ -558,3 +558,58 @@ fn a_whole_file_is_not_said_to_be_truncated() {
     assert_eq!(report["corrupt_frames"], 0);
     assert!(!run.stderr.contains("truncated"), "{}", run.stderr);
 }
+
+/// Runs on one of the files of the attack, and gives its report.
+fn attacked(name: &str, code: i32) -> Option<serde_json::Value> {
+    let input = asset(&format!("cases/attack/{name}"))?;
+    let env = TestEnv::new();
+    let report = env.path("report.json");
+    let more = ["--report", report.to_str().expect("a plain path")];
+    let output = env.path("out.mkv");
+    env.upscale(&input, &output, &[FAST, &more].concat())
+        .expect_code(code);
+    let report = read_json(&report);
+    let (counted, _) = decodable_frames(&input);
+    assert_eq!(report["frames_in"], counted, "{name}: {report:#}");
+    assert_eq!(
+        decodable_frames(&output),
+        (counted, String::new()),
+        "{name}"
+    );
+    Some(report)
+}
+
+#[test]
+fn a_film_that_lost_most_frames_is_kept_and_ends_with_three() {
+    for name in ["silent_1_of_92.mp4", "silent_m0_0123.mkv"] {
+        let Some(report) = attacked(name, 3) else {
+            return;
+        };
+        assert!(report["missing_frames"].as_u64() > report["frames_out"].as_u64());
+        let warnings = report["warnings"].to_string();
+        assert!(warnings.contains("more than half"), "{name}: {warnings}");
+    }
+}
+
+#[test]
+fn an_error_of_a_demuxer_that_is_bad_data_does_not_end_the_film() {
+    for name in ["exit_m0_42.roq", "exit_m1_36.mov"] {
+        let Some(report) = attacked(name, 0) else {
+            return;
+        };
+        assert!(report["frames_in"].as_u64() >= Some(13), "{report:#}");
+    }
+}
+
+#[test]
+fn ffmpegs_own_errors_are_counted_and_summed_up_in_our_words() {
+    let Some(input) = asset("clips/broken/no_timescale.mp4") else {
+        return;
+    };
+    let env = TestEnv::new();
+    let run = env
+        .upscale(&input, &env.path("out.mkv"), FAST)
+        .expect_code(0);
+    assert!(run.stderr.contains("logged by FFmpeg"), "{}", run.stderr);
+    assert!(!run.stderr.contains("@ 0x"), "{}", run.stderr);
+}

@@ -345,3 +345,49 @@ fn a_stop_ends_the_worker() {
     assert!(matches!(stopped, Err(Setback::Stopped)), "{stopped:?}");
     assert!(!folder.join("frames").exists());
 }
+
+#[test]
+fn pictures_of_damaged_video_are_the_same_each_time_and_damaged_frames_are_left_out() {
+    let env = TestEnv::new();
+    let film = film(&env, "film.mkv", "-c:v libx264 -g 25 -bf 2");
+    let mut bytes = fs::read(&film).unwrap();
+    let third = bytes.len() / 3;
+    for at in (third..third + 2000).step_by(50) {
+        bytes[at] ^= 0x55;
+    }
+    fs::write(&film, bytes).unwrap();
+    let config = ExtractConfig {
+        every: Every::Frames(1),
+        ..ExtractConfig::default()
+    };
+    let taken = |name: &str, config: &ExtractConfig| {
+        take(&film, &env.path(name), config, Write::All).unwrap()
+    };
+    let first = taken("first", &config);
+    assert!(
+        first
+            .notes
+            .iter()
+            .any(|note| note.contains("by one thread")),
+        "{:?}",
+        first.notes
+    );
+    assert!(
+        first.notes.iter().any(|note| note.contains("are left out")),
+        "{:?}",
+        first.notes
+    );
+    assert!(first.frames.len() > 100);
+    for name in ["second", "third"] {
+        assert_eq!(taken(name, &config), first, "{name}");
+    }
+    let all = taken(
+        "all",
+        &ExtractConfig {
+            keep_damaged: true,
+            ..config
+        },
+    );
+    assert!(all.frames.len() > first.frames.len());
+    assert!(!all.notes.iter().any(|note| note.contains("are left out")));
+}

@@ -102,6 +102,42 @@ impl Syntax {
     }
 }
 
+/// Whether a packet of `codec` is one that gives a frame, as far as that is certain; `None` for a codec of which it is not.
+pub(crate) fn gives_frame(codec: ffi::AVCodecID, data: &[u8]) -> Option<bool> {
+    use ffi::AVCodecID as Id;
+    // An empty packet repeats the frame before.
+    if data.is_empty() {
+        return Some(false);
+    }
+    match codec {
+        Id::VP8 => Some(vp8(data).is_none_or(|facts| facts.is_shown)),
+        Id::VP9 => Some(vp9(data).is_none_or(|facts| facts.is_shown)),
+        // "Not coded": a place holder, as encoders and packed B-frames leave it.
+        Id::MPEG4 => Some(data.len() > MAX_NOT_CODED_BYTES),
+        // Parameters alone, as some writers put them before a frame.
+        Id::H264 | Id::HEVC => Some(data.len() > MAX_PARAMETER_BYTES),
+        Id::AV1
+        | Id::MJPEG
+        | Id::PNG
+        | Id::GIF
+        | Id::PRORES
+        | Id::DNXHD
+        | Id::FFV1
+        | Id::HUFFYUV
+        | Id::FFVHUFF
+        | Id::UTVIDEO
+        | Id::RAWVIDEO
+        | Id::DVVIDEO
+        | Id::QTRLE => Some(true),
+        _ => None,
+    }
+}
+
+/// A packet of MPEG-4 up to this size may hold no picture.
+const MAX_NOT_CODED_BYTES: usize = 19;
+/// A packet of H.264 or HEVC up to this size may hold parameters only; those of a still picture are as small.
+const MAX_PARAMETER_BYTES: usize = 64;
+
 fn h264(units: NalUnits<'_>) -> Option<Facts> {
     let mut facts = Facts::NONE;
     let mut pictures = 0;

@@ -9,8 +9,9 @@ use ffmpeg_sys_the_third as ffi;
 use super::bitstream::Syntax;
 use crate::Error;
 use crate::clip::Clip;
-use crate::decode::{Extent, describe};
+use crate::decode::{Extent, Promised, describe};
 use crate::demux::{Demuxer, Interrupt};
+use crate::health::Health;
 use crate::packet::Packet;
 
 /// A packet of the video.
@@ -84,6 +85,7 @@ impl Scan {
         };
         let mut parameters = Parameters::default();
         let mut extent = Extent::default();
+        let promised = Promised::of(&demuxer, &scan.clip);
         while let Some(packet) = demuxer.read()? {
             step();
             extent.note_packet(&packet, demuxer.stream(packet.stream()));
@@ -92,7 +94,13 @@ impl Scan {
                 scan.note(&packet, &mut parameters);
             }
         }
-        scan.truncated = extent.missing(&demuxer, &scan.clip);
+        let mut health = Health {
+            read_errors: demuxer.read_errors(),
+            logged_errors: demuxer.log().kinds(),
+            ..Health::default()
+        };
+        extent.judge(&promised, &demuxer, &mut health);
+        scan.truncated = health.truncated;
         scan.read_until_secs = extent.read_until_secs();
         scan.judge(&parameters);
         Ok(scan)
@@ -136,7 +144,7 @@ impl Scan {
         if self.packets.len() == MAX_PACKETS {
             return Err("it has very many frames");
         }
-        let data = data_of(packet);
+        let data = packet.data();
         let facts = self.syntax.and_then(|syntax| syntax.read(data, marked_key));
         let facts = facts.ok_or("a packet is not one whole frame")?;
         if facts.has_parameters && !facts.is_start {
@@ -240,13 +248,4 @@ fn changes_parameters(packet: &Packet) -> bool {
             // SAFETY: the packet is valid; the size may be null.
             !unsafe { ffi::av_packet_get_side_data(packet.raw(), *kind, size) }.is_null()
         })
-}
-
-fn data_of(packet: &Packet) -> &[u8] {
-    let raw = packet.raw();
-    if raw.data.is_null() {
-        return &[];
-    }
-    // SAFETY: a packet has `size` readable bytes behind its pointer, owned by it.
-    unsafe { slice::from_raw_parts(raw.data, raw.size as usize) }
 }

@@ -94,5 +94,5 @@ fn decode_all(decoder: &mut Decoder, step: &mut (dyn FnMut() + Send)) -> Result<
     while decoder.next_unit()?.is_some() {
         step();
     }
-    Ok(decoder.health().corrupt_frames + decoder.health().refused_packets)
+    Ok(decoder.health().corrupt_frames + decoder.health().undecodable_packets)
 }

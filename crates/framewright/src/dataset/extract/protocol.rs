@@ -34,6 +34,7 @@ pub(super) struct Extract {
     pub max_frames: Option<u64>,
     pub format: PictureFormat,
     pub quality: u8,
+    pub keep_damaged: bool,
     pub mirrored: bool,
     pub threads: usize,
     pub write: Write,

@@ -133,24 +133,49 @@ fn check(file: &Path) -> Result<Verified, Trouble> {
 
 fn extract_to(request: &Extract, file: &Path, folder: &Path) -> Result<(), Trouble> {
     let pulse = Pulse::default();
-    let extracted = match attempt(request, file, folder, false, &pulse)? {
-        Attempt::Done(extracted) => extracted,
-        Attempt::Unsure(why) => {
-            clear(folder).map_err(|error| of_io(&error))?;
-            match attempt(request, file, folder, true, &pulse)? {
-                Attempt::Done(mut extracted) => {
-                    let note = format!(
-                        "every frame was decoded, because the file is not as its packets say: {why}"
-                    );
-                    extracted.notes.push(note);
-                    extracted
-                }
-                Attempt::Unsure(why) => return Err(Trouble::new(Class::BadInput, why)),
-            }
-        }
+    let mut reading = Reading {
+        thorough: false,
+        threads: request.threads.max(1),
     };
+    let mut notes = Vec::new();
+    let mut extracted = loop {
+        match attempt(request, file, folder, reading, &pulse)? {
+            Attempt::Done(extracted) => break extracted,
+            Attempt::Unsure(why) if !reading.thorough => {
+                reading.thorough = true;
+                notes.push(format!(
+                    "every frame was decoded, because the file is not as its packets say: {why}"
+                ));
+            }
+            Attempt::Damaged if reading != Reading::REPRODUCIBLE => {
+                reading = Reading::REPRODUCIBLE;
+                notes.push(
+                    "every frame was decoded, by one thread, because the video is damaged".into(),
+                );
+            }
+            Attempt::Unsure(why) => return Err(Trouble::new(Class::BadInput, why)),
+            Attempt::Damaged => return Err(Trouble::new(Class::BadInput, "it is damaged")),
+        }
+        clear(folder).map_err(|error| of_io(&error))?;
+    };
+    extracted.notes.extend(notes);
     let json = serde_json::to_vec(&extracted).map_err(|error| of_io(&error.into()))?;
     fs::write(folder.join(RESULT_FILE), json).map_err(|error| of_io(&error))
+}
+
+/// How a video is read. Each way that does not lead to the end is followed by a more certain one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reading {
+    thorough: bool,
+    threads: usize,
+}
+
+impl Reading {
+    /// The same pictures each time, whatever the file holds.
+    const REPRODUCIBLE: Self = Self {
+        thorough: true,
+        threads: 1,
+    };
 }
 
 fn clear(folder: &Path) -> io::Result<()> {
@@ -164,6 +189,8 @@ enum Attempt {
     Done(Extracted),
     /// The short way does not lead there.
     Unsure(String),
+    /// Another time, these threads may make other pictures of it.
+    Damaged,
 }
 
 /// A frame on its way: its row, and its pixels where it gets a picture.
@@ -176,29 +203,36 @@ fn attempt(
     request: &Extract,
     file: &Path,
     folder: &Path,
-    thorough: bool,
+    reading: Reading,
     pulse: &Pulse,
 ) -> Result<Attempt, Trouble> {
     let options = SampleOptions {
         sampling: sampling(request.every),
         max_frames: request.max_frames,
-        threads: request.threads.max(1),
-        thorough,
+        threads: reading.threads,
+        thorough: reading.thorough,
     };
     let beat = pulse.clone();
     let sampler = Sampler::open(file, &options, &Interrupt::default(), move || beat.beat());
     let mut sampler = sampler.map_err(of_media)?;
     let orientation = sampler.orientation();
-    let (mut rows, mut unsure) = (Vec::new(), None);
+    let (mut rows, mut given_up, mut left_out) = (Vec::new(), None, 0_u64);
     let mut measurer = Measurer::new();
     let mut survivors = Survivors::new(&request.write);
     let mut next = || -> Result<Option<Looked>, BoxError> {
-        let sample = match sampler.next().map_err(of_media)? {
-            Next::Sample(sample) => sample,
-            Next::End => return Ok(None),
-            Next::Unsure(why) => {
-                unsure = Some(why);
-                return Ok(None);
+        let sample = loop {
+            match sampler.next().map_err(of_media)? {
+                Next::Sample(sample) if sample.damaged && !request.keep_damaged => left_out += 1,
+                Next::Sample(sample) => break sample,
+                Next::End => return Ok(None),
+                Next::Unsure(why) => {
+                    given_up = Some(Attempt::Unsure(why));
+                    return Ok(None);
+                }
+                Next::Damaged => {
+                    given_up = Some(Attempt::Damaged);
+                    return Ok(None);
+                }
             }
         };
         let row = measure(&sample, orientation, request, &mut measurer);
@@ -226,8 +260,8 @@ fn attempt(
         });
     });
     ended.map_err(of_failure)?;
-    if let Some(why) = unsure {
-        return Ok(Attempt::Unsure(why));
+    if let Some(given_up) = given_up {
+        return Ok(given_up);
     }
     let video = &sampler.clip().video;
     let (width, height) = orientation.turned_size(video.width, video.height);
@@ -240,6 +274,7 @@ fn attempt(
         frames: rows,
         notes: notes(
             &sampler.health(),
+            left_out,
             video.sample_aspect_ratio.is_some_and(|it| it.num != it.den),
         ),
     }))
@@ -288,26 +323,19 @@ fn kind(format: PictureFormat) -> PictureKind {
     }
 }
 
-fn notes(health: &Health, is_anamorphic: bool) -> Vec<String> {
-    let counted = [
-        (health.corrupt_frames, "frames are damaged"),
-        (
-            health.refused_packets,
-            "packets of the video cannot be decoded",
-        ),
-        (
-            health.repaired_timestamps,
-            "timestamps were missing or did not increase",
-        ),
-    ];
-    let counted = counted.iter().filter(|it| it.0 > 0);
-    let mut notes: Vec<String> = counted.map(|(n, what)| format!("{n} {what}")).collect();
-    notes.extend(
-        health
-            .truncated
-            .iter()
-            .map(|what| format!("the file is cut off: {what}")),
-    );
+fn notes(health: &Health, left_out: u64, is_anamorphic: bool) -> Vec<String> {
+    let of_health = health.notes().into_iter();
+    let mut notes: Vec<String> = of_health
+        .map(|(how, what)| match how {
+            "truncated" => format!("the file is cut off: {what}"),
+            _ => format!("the video is {how}: {what}"),
+        })
+        .collect();
+    if left_out > 0 {
+        notes.push(format!(
+            "{left_out} frames that are damaged, or depend on one that is, are left out; keep_damaged takes them"
+        ));
+    }
     if is_anamorphic {
         notes.push("its pixels are not square; pictures have the size that is stored".into());
     }
