@@ -134,8 +134,11 @@ impl Promised {
     /// What the file that was just opened announces.
     pub(crate) fn of(demuxer: &Demuxer, clip: &Clip) -> Self {
         let start = demuxer.start_secs();
-        // MP4 counts from the beginning of its time line, of which an empty edit may leave a part without packets.
-        let start = if clip.container.starts_with("mov") {
+        // MP4 and Matroska count from the beginning of their time line, of which a first part may be without packets.
+        let counts_from_zero = ["mov", "matroska"]
+            .iter()
+            .any(|name| clip.container.starts_with(name));
+        let start = if counts_from_zero {
             start.min(0.0)
         } else {
             start
