@@ -3,6 +3,7 @@
 //! Invariant: what comes out moves no cursor, changes no colour, begins no line of its own and turns the direction of no
 //! text beside it.
 
+use std::fmt::Write as _;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -53,7 +54,8 @@ pub fn name(path: &Path) -> String {
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {
         text += chunk.valid();
         for byte in chunk.invalid() {
-            text += &format!("\\x{byte:02x}");
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
     text
@@ -66,7 +68,7 @@ pub fn json(text: &str) -> String {
     for c in text.chars() {
         // JSON holds such a character in strings only.
         if c >= '\x7f' && acts(c) {
-            safe += &format!("\\u{:04x}", u32::from(c));
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
         } else {
             safe.push(c);
         }
@@ -99,7 +101,7 @@ impl Formatter for Safe {
 ///
 /// # Errors
 /// The serializer refuses it.
-pub fn lossy<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn lossy<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&name(path))
 }
 
@@ -108,7 +110,7 @@ pub fn lossy<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error
 /// # Errors
 /// The serializer refuses it.
 #[expect(clippy::ref_option, reason = "serde asks for this signature")]
-pub fn lossy_option<S: serde::Serializer, P: AsRef<Path>>(
+pub(crate) fn lossy_option<S: serde::Serializer, P: AsRef<Path>>(
     path: &Option<P>,
     to: S,
 ) -> Result<S::Ok, S::Error> {

@@ -54,40 +54,40 @@ fn numbers(config: &Config) -> Vec<Number> {
     let min_cosine = dedup.embedding.as_ref().map(|embedding| f64::from(embedding.min_cosine));
     let bytes = (1.0, MOST_BYTES as f64);
     let secs = (0.1, 1e6);
-    let list: [(&'static str, Option<f64>, (f64, f64), &'static str); 31] = [
-        ("run.workers", run.workers.map(|n| n as f64), (1.0, MOST_WORKERS as f64), ""),
-        ("run.max_disk", whole(run.max_disk), (LEAST_DISK_BYTES as f64, MOST_BYTES as f64), " bytes"),
-        ("download.max_file_size", whole(download.max_file_size), bytes, " bytes"),
-        ("download.max_duration", download.max_duration, (0.1, 1e9), " seconds"),
-        ("download.stall_timeout", Some(download.stall_timeout), secs, " seconds"),
-        ("download.total_timeout", Some(download.total_timeout), (0.1, 1e8), " seconds"),
-        ("download.per_host", count(download.per_host), (1.0, MOST_WORKERS as f64), ""),
-        ("download.tries", Some(f64::from(download.tries)), (1.0, 100.0), ""),
-        ("download.rate_limit", whole(download.rate_limit), bytes, " bytes per second"),
-        ("download.height", Some(f64::from(download.height)), (16.0, 65_536.0), " pixels"),
-        ("download.sleep", Some(download.sleep), (0.0, 86_400.0), " seconds"),
-        ("download.max_entries", count(download.max_entries), (1.0, 1e7), ""),
-        ("extract.quality", Some(f64::from(extract.quality)), (1.0, 100.0), ""),
-        ("extract.max_frames", whole(extract.max_frames), (1.0, 1e12), ""),
-        ("extract.stall_timeout", Some(extract.stall_timeout), secs, " seconds"),
-        ("extract.every", step(extract.every), (Every::LEAST_SECS, Every::MOST), " seconds or frames"),
-        ("filter.min_sharpness", real(filter.min_sharpness), (0.0, 1e9), ""),
-        ("filter.min_brightness", real(filter.min_brightness), (0.0, 255.0), ""),
-        ("filter.max_brightness", real(filter.max_brightness), (0.0, 255.0), ""),
-        ("filter.min_contrast", real(filter.min_contrast), (0.0, 255.0), ""),
-        ("filter.max_border", real(filter.max_border), (0.0, 1.0), ""),
-        ("filter.min_text_score", real(filter.min_text_score), (-1.0, 1.0), ""),
-        ("dedup.dct", dedup.dct.map(f64::from), (0.0, 128.0), " of 256 bits"),
-        ("dedup.dhash", dedup.dhash.map(f64::from), (0.0, 128.0), " of 256 bits"),
-        ("dedup.embedding.min_cosine", min_cosine, (0.0, 1.0), ""),
-        ("detect.min_score", real(detect.min_score), (0.0, 1.0), ""),
-        ("detect.iou", real(detect.iou), (0.0, 1.0), ""),
-        ("split.train", Some(split.train), (0.0, 1e6), ""),
-        ("split.val", Some(split.val), (0.0, 1e6), ""),
-        ("split.test", Some(split.test), (0.0, 1e6), ""),
-        ("export.shard_size", count(export.shard_size), (1.0, 1e7), " pictures"),
-    ];
-    list.into_iter().map(|(key, value, range, unit)| Number { key, value, range, unit }).collect()
+    let number = |key, value, range, unit| Number { key, value, range, unit };
+    vec![
+        number("run.workers", run.workers.map(|n| n as f64), (1.0, MOST_WORKERS as f64), ""),
+        number("run.max_disk", whole(run.max_disk), (LEAST_DISK_BYTES as f64, MOST_BYTES as f64), " bytes"),
+        number("download.max_file_size", whole(download.max_file_size), bytes, " bytes"),
+        number("download.max_duration", download.max_duration, (0.1, 1e9), " seconds"),
+        number("download.stall_timeout", Some(download.stall_timeout), secs, " seconds"),
+        number("download.total_timeout", Some(download.total_timeout), (0.1, 1e8), " seconds"),
+        number("download.per_host", count(download.per_host), (1.0, MOST_WORKERS as f64), ""),
+        number("download.tries", Some(f64::from(download.tries)), (1.0, 100.0), ""),
+        number("download.rate_limit", whole(download.rate_limit), bytes, " bytes per second"),
+        number("download.height", Some(f64::from(download.height)), (16.0, 65_536.0), " pixels"),
+        number("download.sleep", Some(download.sleep), (0.0, 86_400.0), " seconds"),
+        number("download.max_entries", count(download.max_entries), (1.0, 1e7), ""),
+        number("extract.quality", Some(f64::from(extract.quality)), (1.0, 100.0), ""),
+        number("extract.max_frames", whole(extract.max_frames), (1.0, 1e12), ""),
+        number("extract.stall_timeout", Some(extract.stall_timeout), secs, " seconds"),
+        number("extract.every", step(extract.every), (Every::LEAST_SECS, Every::MOST), " seconds or frames"),
+        number("filter.min_sharpness", real(filter.min_sharpness), (0.0, 1e9), ""),
+        number("filter.min_brightness", real(filter.min_brightness), (0.0, 255.0), ""),
+        number("filter.max_brightness", real(filter.max_brightness), (0.0, 255.0), ""),
+        number("filter.min_contrast", real(filter.min_contrast), (0.0, 255.0), ""),
+        number("filter.max_border", real(filter.max_border), (0.0, 1.0), ""),
+        number("filter.min_text_score", real(filter.min_text_score), (-1.0, 1.0), ""),
+        number("dedup.dct", dedup.dct.map(f64::from), (0.0, 128.0), " of 256 bits"),
+        number("dedup.dhash", dedup.dhash.map(f64::from), (0.0, 128.0), " of 256 bits"),
+        number("dedup.embedding.min_cosine", min_cosine, (0.0, 1.0), ""),
+        number("detect.min_score", real(detect.min_score), (0.0, 1.0), ""),
+        number("detect.iou", real(detect.iou), (0.0, 1.0), ""),
+        number("split.train", Some(split.train), (0.0, 1e6), ""),
+        number("split.val", Some(split.val), (0.0, 1e6), ""),
+        number("split.test", Some(split.test), (0.0, 1e6), ""),
+        number("export.shard_size", count(export.shard_size), (1.0, 1e7), " pictures"),
+    ]
 }
 
 fn step(every: Every) -> Option<f64> {
@@ -232,7 +232,7 @@ mod tests {
         /// The file, its numbers and what is planned from them: an error at most.
         #[test]
         fn no_number_makes_a_configuration_panic(
-            key in 0..31_usize,
+            key in 0..numbers(&Config::default()).len(),
             extreme in prop::sample::select(&EXTREMES[..]),
             whole in any::<i64>(),
             is_whole in any::<bool>(),

@@ -306,13 +306,12 @@ impl Worker<'_> {
             _ => {
                 let message = how_it_ended(watched.status);
                 let class = match (watched.status.signal(), watched.status.code()) {
-                    // Somebody ended it who had other reasons than the video; 9 is also how its limit of time ends it.
-                    (Some(1 | 2 | 15), _) => Class::Environment,
+                    // Somebody ended it who had other reasons than the video, or it did not come as far as the video.
+                    (Some(1 | 2 | 15), _) | (_, Some(1 | 2)) => Class::Environment,
+                    // Also how its limit of time ends it.
                     (Some(9), _) if took < LEAST_OF_TIME_LIMIT => Class::Environment,
                     // It wanted more than this machine gives, though not more than it may.
                     (Some(6), _) if is_short_of_memory() => Class::Environment,
-                    // It did not come as far as the video.
-                    (_, Some(1 | 2)) => Class::Environment,
                     _ => Class::BadInput,
                 };
                 Err(with_details(class, message, details()).into())

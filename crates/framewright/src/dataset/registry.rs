@@ -411,7 +411,7 @@ fn cannot(what: &str, error: rusqlite::Error) -> anyhow::Error {
         .expect_err("it was an error")
 }
 
-/// The file and those that SQLite keeps beside it.
+/// The file and those that `SQLite` keeps beside it.
 fn names(path: &Path) -> [PathBuf; 4] {
     ["sqlite", "sqlite-wal", "sqlite-shm", "sqlite-journal"].map(|kind| path.with_extension(kind))
 }
@@ -692,7 +692,7 @@ mod tests {
         for kind in ["sqlite-wal", "sqlite-shm", "sqlite-journal"] {
             let (_dir, folder) = folder_with_videos(3);
             let first = open(&folder).unwrap().rows().unwrap();
-            fs::write(folder.registry().with_extension(kind), [0x5A; 40_000]).unwrap();
+            fs::write(folder.registry().with_extension(kind), vec![0x5A; 40_000]).unwrap();
             assert_eq!(open(&folder).unwrap().rows().unwrap(), first, "{kind}");
         }
     }
