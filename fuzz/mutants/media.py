@@ -65,11 +65,13 @@ class Mutant:
 
     def run(self, folder):
         """(word, code, words): what became of it, for the table."""
+        whole = self.media.frames_of_clip(self.name, folder)
         (folder / "list.txt").write_text(f"{self.path}\n")
         ended = child.run(self.command(folder), folder, self.media.limit)
         if ended.fault():
             return ended.fault(), ended
-        whole = self.media.frames_of_clip(self.name, folder)
+        if ended.code == 3 and not self.of_dataset:
+            return "said", ended
         if ended.code != 0:
             return self.refused(ended, whole), ended
         ours, says = self.seen_by_dataset(folder, ended) if self.of_dataset else self.seen_by_upscale(folder)
