@@ -38,8 +38,9 @@ impl Bench {
         let server = Server::start();
         let config = DownloadConfig {
             allow_hosts: vec![server.host()],
-            stall_timeout: 20.0,
-            total_timeout: 60.0,
+            // Python takes its time to start on a busy machine.
+            stall_timeout: 60.0,
+            total_timeout: 120.0,
             tries: 1,
             sleep: 0.0,
             ..DownloadConfig::default()

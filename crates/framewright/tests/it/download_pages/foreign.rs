@@ -43,6 +43,8 @@ fn yt_dlp_reaches_no_address_that_the_guard_refuses() {
         ))
     };
     let key = format!("#EXT-X-KEY:METHOD=AES-128,URI=\"http://{to}/key\"\n#EXTINF:1,\n0.ts\n");
+    // The part itself is there: only its key is not to be had.
+    let _ = server.route("/0.ts", file(File::new(&[0x47; 1880])));
     let odd = to.replace("127.0.0.1", "0x7f.1");
     let urls = [
         server.route("/redirect", redirect(format!("http://{odd}/a"))),
@@ -75,7 +77,7 @@ fn yt_dlp_that_fetches_too_slowly_is_ended() {
     let Some(mut bench) = Bench::new() else {
         return;
     };
-    bench.config.stall_timeout = 12.0;
+    bench.config.stall_timeout = 20.0;
     bench.config.min_speed = Some(50_000);
     let film = bench.film("1.mp4", 20);
     let drip = slow(File::new(&film), 1100, Duration::from_millis(500));
