@@ -135,7 +135,7 @@ impl Decoder {
 
     fn decode_first(&mut self) -> Result<Option<Frame>, Error> {
         let frame = loop {
-            match self.receive()? {
+            match self.receive() {
                 Received::Frame(frame) => break frame,
                 Received::NeedsPacket => self.feed()?,
                 Received::End => {
@@ -206,7 +206,7 @@ impl Decoder {
         unsafe { ffi::avcodec_flush_buffers(self.context) }
         self.restart();
         loop {
-            match self.receive()? {
+            match self.receive() {
                 // A demuxer that moved, but not to a place it knows the time of.
                 Received::Frame(frame)
                     if frame.raw().best_effort_timestamp == ffi::AV_NOPTS_VALUE =>
@@ -265,7 +265,7 @@ impl Decoder {
         loop {
             let received = match self.first.take() {
                 Some(frame) => Received::Frame(frame),
-                None => self.receive()?,
+                None => self.receive(),
             };
             match received {
                 Received::Frame(frame) => {
@@ -322,7 +322,7 @@ impl Decoder {
         }
     }
 
-    fn receive(&mut self) -> Result<Received, Error> {
+    fn receive(&mut self) -> Received {
         let mut frame = Frame::empty();
         let logged = self.demuxer.log().total();
         // SAFETY: the context is open, the frame empty and owned.
@@ -336,14 +336,14 @@ impl Decoder {
                 self.health.frames += 1;
                 self.health.repaired_timestamps += u64::from(repaired);
                 self.health.corrupt_frames += u64::from(frame.is_corrupt());
-                Ok(Received::Frame(frame))
+                Received::Frame(frame)
             }
-            Err(error) if error.is_again() => Ok(Received::NeedsPacket),
+            Err(error) if error.is_again() => Received::NeedsPacket,
             Err(AvError::EOF) => self.resume(),
             // A frame that cannot be decoded: the film goes on with the next packet, whatever the decoder calls it.
             Err(_) => {
                 self.refuse();
-                Ok(Received::NeedsPacket)
+                Received::NeedsPacket
             }
         }
     }
@@ -396,15 +396,15 @@ impl Decoder {
     }
 
     /// After the last frame of what was decoded in one go: begins again with the packet that follows, if there is one.
-    fn resume(&mut self) -> Result<Received, Error> {
+    fn resume(&mut self) -> Received {
         let Some(packet) = self.selection.as_mut().and_then(|it| it.held.take()) else {
-            return Ok(Received::End);
+            return Received::End;
         };
         // SAFETY: the context is open.
         unsafe { ffi::avcodec_flush_buffers(self.context) }
         self.skip_unused_frames(false);
         self.send_packet(&packet);
-        Ok(Received::NeedsPacket)
+        Received::NeedsPacket
     }
 
     /// Whether the decoder leaves out frames that no other is predicted from, from the next packet on.

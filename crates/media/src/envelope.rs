@@ -44,7 +44,7 @@ pub(crate) fn missing(path: &Path) -> io::Result<Option<Missing>> {
     }
     read_at(&mut file, 0, &mut start)?;
     let announced = match start {
-        [0x1f, 0x07, 0x00, flags, ..] => dv(flags, len),
+        [0x1f, 0x07, 0x00, flags, ..] => Some(dv(flags, len)),
         [0x1a, 0x45, 0xdf, 0xa3, ..] => matroska(&mut file)?,
         [b'R', b'I', b'F', b'F', ..] => riff(&mut file, len)?,
         [_, _, _, _, b'f', b't', b'y', b'p', ..]
@@ -224,9 +224,9 @@ fn mxf(file: &mut File) -> io::Result<Option<u64>> {
 }
 
 /// End of the last frame: all are of the size of the first one's system, of one channel.
-fn dv(flags: u8, len: u64) -> Option<u64> {
+fn dv(flags: u8, len: u64) -> u64 {
     let frame_bytes = if flags & 0x80 == 0 { 120_000 } else { 144_000 };
-    Some(len.next_multiple_of(frame_bytes))
+    len.next_multiple_of(frame_bytes)
 }
 
 /// What is wrong with the last page, unless it is whole and marked as the last of its stream.
@@ -234,11 +234,8 @@ fn ogg(file: &mut File, len: u64) -> io::Result<Option<&'static str>> {
     let mut tail = Vec::new();
     file.seek(SeekFrom::Start(len.saturating_sub(OGG_TAIL)))?;
     file.read_to_end(&mut tail)?;
-    let pages = tail
-        .windows(5)
-        .enumerate()
-        .filter(|(_, it)| *it == b"OggS\0");
-    let Some(page) = pages.last().and_then(|(at, _)| tail.get(at..)) else {
+    let last = tail.windows(5).rposition(|it| it == b"OggS\0");
+    let Some(page) = last.and_then(|at| tail.get(at..)) else {
         return Ok(Some("it does not end with a page"));
     };
     let lacing = page

@@ -16,7 +16,7 @@ use crate::shift::Shift;
 /// The pixels are reference counted: [`share`](Self::share) is cheap, and a frame with shared pixels is read only.
 /// Timestamps are in the time base of the stream the frame came from.
 pub struct Frame {
-    frame: *mut ffi::AVFrame,
+    raw: *mut ffi::AVFrame,
     /// How long it is shown, in the stream's time base; 0 = unknown.
     pub duration: i64,
     /// A packet that it is predicted from was damaged.
@@ -32,10 +32,10 @@ unsafe impl Sync for Frame {}
 impl Frame {
     pub(crate) fn empty() -> Self {
         // SAFETY: plain allocation.
-        let frame = unsafe { ffi::av_frame_alloc() };
-        assert!(!frame.is_null(), "out of memory");
+        let raw = unsafe { ffi::av_frame_alloc() };
+        assert!(!raw.is_null(), "out of memory");
         Self {
-            frame,
+            raw,
             duration: 0,
             depends_on_damage: false,
         }
@@ -52,7 +52,7 @@ impl Frame {
         raw.width = width as i32;
         raw.height = height as i32;
         // SAFETY: format and size are set; FFmpeg allocates aligned planes and owns them by reference count.
-        check(unsafe { ffi::av_frame_get_buffer(frame.frame, 0) })
+        check(unsafe { ffi::av_frame_get_buffer(frame.raw, 0) })
             .map_err(Error::av("allocating a frame"))?;
         Ok(frame)
     }
@@ -60,27 +60,27 @@ impl Frame {
     /// Another frame over the same pixels, with its own timestamp.
     pub fn share(&self) -> Self {
         // SAFETY: clones the struct and takes a reference to each buffer.
-        let frame = unsafe { ffi::av_frame_clone(self.frame) };
-        assert!(!frame.is_null(), "out of memory");
+        let raw = unsafe { ffi::av_frame_clone(self.raw) };
+        assert!(!raw.is_null(), "out of memory");
         Self {
-            frame,
+            raw,
             duration: self.duration,
             depends_on_damage: self.depends_on_damage,
         }
     }
 
     pub(crate) fn as_ptr(&self) -> *mut ffi::AVFrame {
-        self.frame
+        self.raw
     }
 
     pub(crate) fn raw(&self) -> &ffi::AVFrame {
         // SAFETY: never null, owned by `self`.
-        unsafe { &*self.frame }
+        unsafe { &*self.raw }
     }
 
     pub(crate) fn raw_mut(&mut self) -> &mut ffi::AVFrame {
         // SAFETY: never null, owned by `self` alone.
-        unsafe { &mut *self.frame }
+        unsafe { &mut *self.raw }
     }
 
     /// Width in pixels.
@@ -202,7 +202,7 @@ impl Frame {
     /// Whether another frame may have the same pixels, so that they are read only.
     pub fn is_shared(&self) -> bool {
         // SAFETY: reads the reference counts.
-        unsafe { ffi::av_frame_is_writable(self.frame) != 1 }
+        unsafe { ffi::av_frame_is_writable(self.raw) != 1 }
     }
 
     /// The bytes of the first three planes, to write.
@@ -287,7 +287,7 @@ impl Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         // SAFETY: frees the struct and gives back its references.
-        unsafe { ffi::av_frame_free(&raw mut self.frame) }
+        unsafe { ffi::av_frame_free(&raw mut self.raw) }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Loss is said wherever anything in the file tells of it, and a clean file says nothing.
 #![expect(
-    clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "tests, and ffmpeg makes their clips"
 )]

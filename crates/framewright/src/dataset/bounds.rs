@@ -65,6 +65,7 @@ fn numbers(config: &Config) -> Vec<Number> {
         number("download.per_host", count(download.per_host), (1.0, MOST_WORKERS as f64), ""),
         number("download.tries", Some(f64::from(download.tries)), (1.0, 100.0), ""),
         number("download.rate_limit", whole(download.rate_limit), bytes, " bytes per second"),
+        number("download.min_speed", whole(download.min_speed), (0.0, MOST_BYTES as f64), " bytes per second"),
         number("download.height", Some(f64::from(download.height)), (16.0, 65_536.0), " pixels"),
         number("download.sleep", Some(download.sleep), (0.0, 86_400.0), " seconds"),
         number("download.max_entries", count(download.max_entries), (1.0, 1e7), ""),

@@ -218,12 +218,15 @@ impl Disk {
     fn grown(&self, video_id: &str, bytes: u64) -> Option<Trouble> {
         let limit = self.0.limit_bytes?;
         let mut used = self.used();
-        let taken = Taken {
-            bytes,
-            ..used.of(video_id)
-        };
-        used.set(video_id, taken);
-        (used.total() > limit).then(|| no_room(used.total(), limit))
+        let before = used.of(video_id);
+        used.set(video_id, Taken { bytes, ..before });
+        let total = used.total();
+        if total <= limit {
+            return None;
+        }
+        // It is about to be given up; what it took too much is not held against the others meanwhile.
+        used.set(video_id, before);
+        Some(no_room(total, limit))
     }
 
     /// Bytes of a video's folder; a link in its place is not followed.
@@ -300,6 +303,16 @@ impl<'a> Growth<'a> {
     /// Why it had to end.
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.borrow().clone()
+    }
+}
+
+impl Drop for Growth<'_> {
+    fn drop(&mut self) {
+        // What was given up is removed by now, and the next video of this worker may have its room.
+        if self.disk.0.limit_bytes.is_some() {
+            let bytes = self.disk.allocated_by(self.video_id);
+            self.disk.grown(self.video_id, bytes);
+        }
     }
 }
 
@@ -436,6 +449,23 @@ mod tests {
         let growth = Growth::new(&disk, &a);
         assert!(growth.is_too_much());
         assert_eq!(growth.trouble().unwrap().class, Class::Environment);
+    }
+
+    #[test]
+    fn who_is_given_up_leaves_its_room_to_the_others_at_once() {
+        let (_dir, folder) = folder();
+        let disk = Disk::new(Some(10 << 20), None, &folder);
+        let _shares = (share(&disk, 'a', false), share(&disk, 'b', false));
+        let a = id('a');
+        let growth = Growth::new(&disk, &a);
+        write(&folder, 'a', "1.png", 12 << 20);
+        assert!(growth.is_too_much());
+        write(&folder, 'b', "1.png", 6 << 20);
+        assert!(!Growth::new(&disk, &id('b')).is_too_much());
+        fs::remove_dir_all(folder.video(&id('a')).enter().unwrap()).unwrap();
+        drop(growth);
+        write(&folder, 'b', "2.png", 3 << 20);
+        assert!(!Growth::new(&disk, &id('b')).is_too_much());
     }
 
     #[test]

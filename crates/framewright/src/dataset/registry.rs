@@ -632,7 +632,7 @@ mod tests {
             ("garbage", |path| fs::write(path, [0xA5; 5000]).unwrap()),
             ("not UTF-8", |path| {
                 let mut bytes = fs::read(path).unwrap();
-                let at = bytes.windows(8).position(|it| it == b"film 1.m").unwrap();
+                let at = bytes.windows(5).position(|it| it == b"1.mp4").unwrap();
                 bytes[at] = 0xff;
                 fs::write(path, bytes).unwrap();
             }),

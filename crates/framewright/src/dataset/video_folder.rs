@@ -17,7 +17,7 @@ use super::inputs;
 use super::readback::{self, fits::OfVideo};
 use super::record::{Video, VideoId};
 use super::trouble::{Class, Setback, Trouble};
-use crate::exit::{Exit, OrExit as _};
+use crate::exit::{Exit, OrExit as _, fail};
 
 /// What says which video a folder is of.
 pub const SOURCE: &str = "source.json";
@@ -186,9 +186,11 @@ fn unusable(name: &str, why: &str) -> Trouble {
 
 fn remove(path: &Path) -> Result<(), Setback> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Setback::Run(
-            anyhow::Error::new(error).context(format!("cannot remove {}", path.display())),
-        )),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let message = format!("{error}, cannot remove {}", path.display());
+            let exit = Exit::of_io(&error).unwrap_or(Exit::Io);
+            Err(Setback::Run(fail(exit, message)))
+        }
         _ => Ok(()),
     }
 }

@@ -227,15 +227,13 @@ impl Encoding {
     pub fn new(encoder: Encoder, preset: Option<&str>) -> Self {
         let lookahead = match (encoder, preset.unwrap_or("medium")) {
             (Encoder::Libx264, "ultrafast" | "superfast") => 0,
-            (Encoder::Libx264, "veryfast") => 10,
-            (Encoder::Libx264, "faster") => 20,
+            (Encoder::Libx264, "veryfast") | (Encoder::Libx265, "superfast") => 10,
+            (Encoder::Libx264, "faster") | (Encoder::Libx265, "medium") => 20,
             (Encoder::Libx264, "fast") => 30,
             (Encoder::Libx264, "medium") => 40,
             (Encoder::Libx264, "slow") => 50,
             (Encoder::Libx265, "ultrafast") => 5,
-            (Encoder::Libx265, "superfast") => 10,
             (Encoder::Libx265, "veryfast" | "faster" | "fast") => 15,
-            (Encoder::Libx265, "medium") => 20,
             (Encoder::Libx265, "slow") => 25,
             // The slowest ones; and a name that is none, which the encoder will refuse.
             _ => 60,

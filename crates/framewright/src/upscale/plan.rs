@@ -183,23 +183,10 @@ pub fn plan(
             .iter()
             .map(|assumption| format!("input read with {assumption}")),
     );
-    let mut fallbacks = Vec::new();
 
-    let pixel_format = match encoder {
-        Some(encoder) => {
-            let request = pixel_format::Request {
-                source: video.pixel_format,
-                asked: options.pix_fmt.as_deref(),
-                encoder: options.encoder,
-                width,
-                height,
-            };
-            let choice = pixel_format::choose(&request, &encoder.pixel_formats)?;
-            fallbacks.extend(choice.fallback);
-            choice.format
-        }
-        None => pixel_format::of_source(video.pixel_format),
-    };
+    let choice = choose_pixel_format(options, clip, encoder, width, height)?;
+    let pixel_format = choice.format;
+    let mut fallbacks: Vec<String> = choice.fallback.into_iter().collect();
     let out_tags = tags.for_output(pixel_format, width, height);
     let (crf, preset) = choose_quality(options);
     let load = load(
@@ -212,41 +199,18 @@ pub fn plan(
     );
     let least = load.memory(&Chosen::LEAST, machine);
     refuse_too_much(options, &least, clip, needs.file_bytes)?;
-    let room =
-        (machine.memory_bytes / 2).min(machine.memory_bytes.saturating_sub(least.planned_bytes));
-    let reuse = reuse::choose(options.reuse, model, needs.state_bytes, room);
+    let fitted = fit(
+        options,
+        clip,
+        model,
+        (&load, needs.state_bytes),
+        machine,
+        (pixel_format, width, height),
+    );
     why.extend(machine.memory_why());
-    why.extend(reuse.why);
-    fallbacks.extend(reuse.fallback);
-    // The rest has to do for everything else.
-    let state_bytes = reuse.state_bytes.unwrap_or(0);
-    let rest = machine.without(state_bytes);
-    let (workers, workers_why) = choose_workers(options.workers, rest, load.worker_bytes);
-    let wanted = Chosen {
-        workers,
-        budget_bytes: in_flight(workers, rest, clip, pixel_format, width, height),
-        composites: n_composites(rest, clip, pixel_format, width, height),
-        encoder_threads: load.encoding.own_threads(machine.n_cores),
-        state_bytes,
-    };
-    let chosen = load.fit(wanted, machine);
-    if chosen.workers < workers {
-        let memory = load.memory(&wanted, machine);
-        fallbacks.push(format!(
-            "{} instead of {workers} workers: {}",
-            chosen.workers,
-            memory.too_much()
-        ));
-    } else {
-        why.push(workers_why);
-    }
-    let encoder_threads =
-        (chosen.encoder_threads < wanted.encoder_threads).then_some(chosen.encoder_threads);
-    if let Some(threads) = encoder_threads {
-        why.push(format!(
-            "encoder threads {threads}: more might not fit in memory"
-        ));
-    }
+    why.extend(fitted.why);
+    fallbacks.extend(fitted.fallbacks);
+    let (chosen, reuse) = (fitted.chosen, fitted.reuse);
     let streams = choose_streams(clip, encoder, output)?;
     fallbacks.extend(conversions(&streams, output));
     fallbacks.extend(too_large(clip).filter(|_| output.is_some()));
@@ -279,9 +243,9 @@ pub fn plan(
         window: WINDOW_PER_WORKER * chosen.workers,
         memory_budget_bytes: chosen.budget_bytes,
         memory: load.memory(&chosen, machine),
-        encoder_threads,
-        reuse: reuse.reuse,
-        state_bytes: reuse.state_bytes,
+        encoder_threads: fitted.encoder_threads,
+        reuse,
+        state_bytes: Some(chosen.state_bytes).filter(|&bytes| bytes > 0),
         state_cost: None,
         tolerance: options.tolerance,
         composites: chosen.composites,
@@ -298,6 +262,93 @@ pub fn plan(
             tags: out_tags,
         },
     })
+}
+
+/// The encoder's pixel format; without an encoder the source's own.
+fn choose_pixel_format(
+    options: &Options,
+    clip: &Clip,
+    encoder: Option<&EncoderFacts>,
+    width: usize,
+    height: usize,
+) -> anyhow::Result<pixel_format::Choice> {
+    let source = clip.video.pixel_format;
+    let Some(encoder) = encoder else {
+        return Ok(pixel_format::Choice {
+            format: pixel_format::of_source(source),
+            fallback: None,
+        });
+    };
+    let request = pixel_format::Request {
+        source,
+        asked: options.pix_fmt.as_deref(),
+        encoder: options.encoder,
+        width,
+        height,
+    };
+    pixel_format::choose(&request, &encoder.pixel_formats)
+}
+
+/// As much of everything as fits in memory, with what has to be said of it.
+struct Fitted {
+    chosen: Chosen,
+    reuse: Reuse,
+    /// Set where the encoder has to do with fewer threads than it would take.
+    encoder_threads: Option<usize>,
+    why: Vec<String>,
+    fallbacks: Vec<String>,
+}
+
+fn fit(
+    options: &Options,
+    clip: &Clip,
+    model: &ModelInfo,
+    (load, state_bytes): (&Load, Option<u64>),
+    machine: Machine,
+    (pixel_format, width, height): (PixelFormat, usize, usize),
+) -> Fitted {
+    let least = load.memory(&Chosen::LEAST, machine);
+    let room =
+        (machine.memory_bytes / 2).min(machine.memory_bytes.saturating_sub(least.planned_bytes));
+    let reuse = reuse::choose(options.reuse, model, state_bytes, room);
+    let mut why: Vec<String> = reuse.why.into_iter().collect();
+    let mut fallbacks: Vec<String> = reuse.fallback.into_iter().collect();
+    // The rest has to do for everything else.
+    let state_bytes = reuse.state_bytes.unwrap_or(0);
+    let rest = machine.without(state_bytes);
+    let (workers, workers_why) = choose_workers(options.workers, rest, load.worker_bytes);
+    let wanted = Chosen {
+        workers,
+        budget_bytes: in_flight(workers, rest, clip, pixel_format, width, height),
+        composites: n_composites(rest, clip, pixel_format, width, height),
+        encoder_threads: load.encoding.own_threads(machine.n_cores),
+        state_bytes,
+    };
+    let chosen = load.fit(wanted, machine);
+    if chosen.workers < workers {
+        let memory = load.memory(&wanted, machine);
+        fallbacks.push(format!(
+            "{} instead of {workers} workers: {}",
+            chosen.workers,
+            memory.too_much()
+        ));
+    } else {
+        why.push(workers_why);
+    }
+    let encoder_threads =
+        (chosen.encoder_threads < wanted.encoder_threads).then_some(chosen.encoder_threads);
+    if let Some(threads) = encoder_threads {
+        why.push(format!(
+            "encoder threads {threads}: more might not fit in memory"
+        ));
+    }
+    Fitted {
+        chosen,
+        reuse: reuse.reuse,
+        encoder_threads,
+        why,
+        fallbacks,
+    }
 }
 
 /// What the run needs, whatever is chosen.

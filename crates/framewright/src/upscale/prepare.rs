@@ -87,7 +87,7 @@ pub fn prepare(
 /// Size of a plain file.
 fn file_bytes(path: &Path) -> Option<u64> {
     let metadata = path.metadata().ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// Plan and report are written at the end of a night: a folder that is not there is better said at its start.

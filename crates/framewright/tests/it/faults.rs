@@ -2,7 +2,7 @@
 //! else has changed, and the next run makes what an undisturbed one makes and leaves nothing over.
 //!
 //! `faults/faults.c` is compiled here and preloaded; it counts the operations on files below one folder. So every
-//! operation that goes through libc is seen, FFmpeg's and SQLite's too, whatever they are called for; what libc does for
+//! operation that goes through libc is seen, FFmpeg's and `SQLite`'s too, whatever they are called for; what libc does for
 //! itself, such as mapping memory for `malloc`, is not. A run is counted
 //! first; then, for every kind of operation, some of them are made to fail, the first and the last among them. With
 //! `FRAMEWRIGHT_TEST_FAULTS=dense` it is each of the first 60, and 60 of those behind.
@@ -34,7 +34,7 @@ const CALLS: [(&str, i32); 10] = [
 ];
 
 /// Longer than any run here on a busy machine.
-const HANGS_AFTER: Duration = Duration::from_secs(120);
+const HANGS_AFTER: Duration = Duration::from_mins(2);
 
 /// Numbers of Linux.
 mod libc_errno {

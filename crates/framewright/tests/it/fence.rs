@@ -145,7 +145,7 @@ fn a_worker_that_was_taken_over_can_do_what_is_listed_and_nothing_else() {
     let home = home.unwrap_or_else(|| "/".into());
     let output = Command::new(PROGRAM)
         .args(["dataset-worker", r#"{"sandbox":"require","task":{"extract":{"video_id":"0123456789abcdef",
-            "every":"1s","max_frames":null,"format":"jpeg","quality":92,"mirrored":true,"threads":2,"write":"all"}}}"#])
+            "every":"1s","max_frames":null,"format":"jpeg","quality":92,"mirrored":true,"keep_damaged":false,"threads":2,"write":"all"}}}"#])
         .args([&clip, &inside])
         .env("LD_PRELOAD", library(&env, "attack"))
         .env("ATTACK_SECRET", &secret)

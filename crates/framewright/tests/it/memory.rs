@@ -200,7 +200,8 @@ fn a_stream_whose_frames_turn_huge_goes_on_in_little_memory() {
     fs::write(env.path("all.h264"), key_frame(1000).repeat(5)).unwrap();
     let (peak, run) = null_run(&env, &env.path("all.h264"), &[]);
     let run = run.expect_code(65);
-    assert!(run.stderr.contains("134 million pixels"), "{run:#?}");
+    // Said by the header, or by the decoder that gave none of them.
+    assert!(run.stderr.contains("134 million"), "{run:#?}");
     assert!(peak < SMALL + tables, "{} MB", peak >> 20);
 }
 
@@ -410,10 +411,9 @@ fn chapters_and_tags_beyond_all_measure_are_left_out_and_said() {
         "x".repeat(300 << 10)
     );
     for n in 0..4100 {
-        text += &format!(
-            "[CHAPTER]\nTIMEBASE=1/10000\nSTART={n}\nEND={}\ntitle={n}\n",
-            n + 1
-        );
+        let end = n + 1;
+        let chapter = format!("[CHAPTER]\nTIMEBASE=1/10000\nSTART={n}\nEND={end}\ntitle={n}\n");
+        text.push_str(&chapter);
     }
     fs::write(env.path("meta.txt"), text).unwrap();
     ffmpeg(

@@ -186,7 +186,7 @@ impl Promised {
         let missing_secs = self.end_secs.map(|end| end - extent.read_until_secs());
         // A count alone proves nothing: an edit list may leave packets out, and the duration knows.
         let is_believed = (self.is_count_exact || is_damaged)
-            && missing_secs.is_none_or(|missing| missing > 0.1 || missing < -MAX_BEYOND_SECS);
+            && missing_secs.is_none_or(|missing| !(-MAX_BEYOND_SECS..=0.1).contains(&missing));
         let counted = self.counted.filter(|_| is_believed);
         let announced = self.indexed.max(counted).unwrap_or_default();
         (announced, announced.saturating_sub(extent.video_packets))

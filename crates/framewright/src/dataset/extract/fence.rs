@@ -23,7 +23,7 @@ use landlock::{
     Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
     path_beneath_rules,
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::dataset::config::SandboxMode;
 use crate::exit::{Exit, fail};
@@ -66,9 +66,11 @@ pub(super) fn limit(file_bytes: u64, threads: usize) -> anyhow::Result<()> {
         // The signal of the first limit says what it is for; that of the last cannot be ignored.
         (Resource::Cpu, secs, secs + 5),
     ] {
+        // One that we were started with may be lower, and not everybody may raise it.
+        let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
         let both = Rlimit {
-            current: Some(limit),
-            maximum: Some(last),
+            current: Some(limit.min(most)),
+            maximum: Some(last.min(most)),
         };
         setrlimit(resource, both).with_context(|| format!("cannot limit {resource:?}"))?;
     }

@@ -1,6 +1,7 @@
 //! The folder of a dataset may have come from anywhere: nothing outside of it is read, exported, moved or deleted.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,9 @@ use super::collection::bars;
 use super::run_list;
 use super::table::{copy, holds, tree, video_folders};
 use crate::env::{Run, TestEnv, read_json};
+
+/// What a place is called, and where it is in a dataset.
+type Place<'a> = (&'a str, &'a dyn Fn(&Path) -> PathBuf);
 
 /// A finished dataset `made`, with neighbours that hold something precious.
 fn made(env: &TestEnv) {
@@ -91,7 +95,7 @@ fn names_that_lead_out_of_a_dataset_lead_nowhere() {
         let set = fresh(&env);
         let path = record(&set, "extract.json");
         edit(&path, |json| {
-            json["value"]["frames"][0]["image_id"] = name.into()
+            json["value"]["frames"][0]["image_id"] = name.into();
         });
         try_all(&env, &format!("a frame {name}"));
 
@@ -133,7 +137,7 @@ fn links_in_a_dataset_are_not_followed() {
         let first = fs::read_dir(&frames).unwrap().next();
         frames.join(first.unwrap().unwrap().file_name())
     };
-    let places: [(&str, &dyn Fn(&Path) -> PathBuf); 9] = [
+    let places: [Place<'_>; 9] = [
         ("the state", &|set| set.join("state")),
         ("the videos", &|set| set.join("state/videos")),
         ("the configuration", &|set| set.join("state/config.json")),
@@ -230,7 +234,7 @@ fn a_state_that_was_changed_anywhere_does_no_harm() {
                 if !leaves.is_empty() {
                     let leaf = random(leaves.len());
                     let value = &odd[random(odd.len())];
-                    what += &format!(", {leaf} is {value}");
+                    let _ = write!(what, ", {leaf} is {value}");
                     *leaves[leaf] = value.clone();
                 }
             }

@@ -137,9 +137,9 @@ fn is_kept_under_another_name(name: &str, content: &[u8], ended: &Ended, whole: 
 
 /// Videos have the very same bytes; documents hold times, and are whole when they can be read.
 fn is_whole(name: &str, content: &[u8], whole: &Files) -> bool {
-    if !Path::new(name)
+    if Path::new(name)
         .extension()
-        .is_some_and(|kind| kind == "json")
+        .is_none_or(|kind| kind != "json")
     {
         return whole.get(name).is_some_and(|expected| expected == content);
     }

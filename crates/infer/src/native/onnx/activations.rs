@@ -43,7 +43,7 @@ pub(crate) fn activations(bytes: &[u8]) -> Option<Activations> {
 /// Numbers of all constants that are made by their shape.
 fn made_up(graph: &Graph) -> f64 {
     let numbers = |node: &NodeProto| match node.operator() {
-        "ConstantOfShape" => stated(graph, node.input(0)).map(|shape| product(shape)),
+        "ConstantOfShape" => stated(graph, node.input(0)).map(product),
         "Expand" | "Tile" => {
             let repeated = stated(graph, node.input(0))?;
             let dims = repeated.dims.iter().map(|&dim| dim.max(1) as f64);

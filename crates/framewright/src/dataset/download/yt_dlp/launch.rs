@@ -290,7 +290,8 @@ mod tests {
                 "FILES" => Some(""),
                 name if name.starts_with("PYTHON") => Some("1"),
                 "YTDLP_NO_PLUGINS" => Some("1"),
-                "SHLVL" | "_" | "OLDPWD" => None,
+                // By the last one, what it starts is found and ended with it.
+                "SHLVL" | "_" | "OLDPWD" | "FRAMEWRIGHT_CHILD" => None,
                 name if KEPT.contains(&name) => None,
                 other => panic!("{other} is handed on: {lines:#?}"),
             };
