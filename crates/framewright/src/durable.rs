@@ -3,7 +3,7 @@
 //! Invariant: nothing partial ever stands under a final name. Temporary name in the same
 //! folder, fsync, rename, fsync of the folder; only then is a file "done".
 //! Invariant: a temporary file is made exclusively and never through a link (`hidden`).
-//! Invariant: no open waits, and no write for longer than [`PATIENCE`]: a pipe that nobody reads is an error.
+//! Invariant: no open waits, and no write for longer than `PATIENCE`: a pipe that nobody reads is an error.
 
 pub(crate) mod hidden;
 pub(crate) mod owner;

@@ -113,7 +113,7 @@ pub struct Standing {
     pub of_videos: BTreeMap<String, u64>,
 }
 
-/// What stands in `root` and would be replaced by [`write`].
+/// What stands in `root` and would be replaced by [`write()`].
 pub fn standing(root: &Path) -> Standing {
     let of_videos = provenance::read_kept(&root.join(PROVENANCE)).unwrap_or_default();
     let pictures = match of_videos.values().sum() {
